@@ -1,0 +1,45 @@
+"""The standalone application: defaults, settings, database, routes, from top to bottom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from .config import Settings
+from .extension import LogService
+from .store import dialects
+from .web import standalone
+
+
+def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | None = None) -> Flask:
+    """Return the whole service as an application.
+
+    `config` overrides the environment, which overrides the defaults of `Settings`. The instance folder is
+    `instance_path`, else LOGSERVICE_INSTANCE_PATH, else `instance` in the current folder. Raises InvalidValue for a
+    setting that cannot be read.
+    """
+    app = Flask(__name__, instance_path=str(_instance_path(instance_path)), static_folder=None)
+    app.config.from_mapping(config or {})
+    settings = Settings.load(app.config)
+    app.config.update(settings.as_config())
+
+    database = dialects.engine_settings(
+        settings.database_url, app.instance_path, waiting_time=settings.waiting_time
+    )
+    app.config["SQLALCHEMY_DATABASE_URI"] = database.pop("url")
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database
+    db = SQLAlchemy()
+    db.init_app(app)
+
+    LogService(app, db=db, ingest="/api/ingest")
+    standalone.init_app(app)
+    return app
+
+
+def _instance_path(given: str | None) -> Path:
+    return Path(given or os.environ.get("LOGSERVICE_INSTANCE_PATH") or "instance").absolute()

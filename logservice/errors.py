@@ -1,0 +1,34 @@
+"""Domain errors: what can go wrong, in words a caller can act on. They know no status codes."""
+
+from __future__ import annotations
+
+
+class LogServiceError(Exception):
+    """The root of every error this package raises on purpose; its text is meant for people."""
+
+
+class InvalidValue(LogServiceError):
+    """A value cannot be read or is out of bounds; the text names it."""
+
+
+class NotFound(LogServiceError):
+    """A named user, token or file does not exist."""
+
+
+class AlreadyExists(LogServiceError):
+    """A user or token of that name, id or secret exists already."""
+
+
+class Conflict(LogServiceError):
+    """The request contradicts an earlier one, such as an Idempotency-Key with another body."""
+
+
+class Unavailable(LogServiceError):
+    """The database cannot be reached, or was locked longer than the stated waiting time.
+
+    Nothing of the failed operation was stored, so the caller may try again after `retry_after` seconds.
+    """
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

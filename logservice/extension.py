@@ -1,0 +1,102 @@
+"""The Flask extension: everything that is mounted into an application, and nothing outside its prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine, create_engine
+
+from .cli import logservice as commands
+from .config import Settings
+from .errors import InvalidValue
+from .store import dialects
+from .store.store import LogStore
+from .web import auth, routes
+from .web.addresses import TrustedProxies
+from .web.principal import Authenticate
+from .web.ratelimit import Rate, RateLimiter
+from .web.state import EXTENSION, State
+
+T = TypeVar("T")
+
+
+class LogService:
+    """Mounts the log into an application.
+
+    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db` is a
+    Flask-SQLAlchemy instance whose engine is to be used; without it the log opens a database of its own.
+    `ingest` is the prefix for foreign event formats; None mounts no route that writes events.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        authenticate: Authenticate | None = None,
+        db: SQLAlchemy | None = None,
+        url_prefix: str = "/api/log",
+        ingest: str | None = None,
+    ) -> None:
+        self._authenticate = authenticate
+        self._db = db
+        self._url_prefix = url_prefix
+        self._ingest = ingest
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Read the settings, open the store, mount the routes and commands. Raises InvalidValue."""
+        if EXTENSION in app.extensions:
+            raise RuntimeError(
+                "a LogService is registered on this application already; create one and call init_app once"
+            )
+        settings = Settings.load(app.config)
+        for name, value in settings.as_config().items():
+            app.config.setdefault(name, value)
+        app.extensions[EXTENSION] = State(
+            settings=settings,
+            store=self._store(app, settings),
+            authenticate=self._authenticate or auth.by_access_token,
+            proxies=_checked(
+                "TRUSTED_PROXIES", lambda: TrustedProxies.parse(",".join(settings.trusted_proxies))
+            ),
+            rate_limiter=_rate_limiter(app, settings),
+        )
+        routes.mount(app, url_prefix=self._url_prefix, ingest=self._ingest)
+        app.cli.add_command(commands)
+
+    def _store(self, app: Flask, settings: Settings) -> LogStore:
+        return LogStore(
+            self._engine(app, settings),
+            waiting_time=settings.waiting_time,
+            auto_create=settings.auto_create,
+        )
+
+    def _engine(self, app: Flask, settings: Settings) -> Engine:
+        if self._db is not None:
+            with app.app_context():
+                return self._db.engine
+        database = dialects.engine_settings(
+            settings.database_url, app.instance_path, waiting_time=settings.waiting_time
+        )
+        return create_engine(**database)  # type: ignore[arg-type]  # the mapping holds keywords of all kinds
+
+
+def _rate_limiter(app: Flask, settings: Settings) -> RateLimiter | None:
+    rate = _checked("TOKEN_RATE_LIMIT", lambda: Rate.parse(settings.token_rate_limit))
+    if rate is None:
+        return None
+    return RateLimiter(
+        Path(settings.rate_limit_file or Path(app.instance_path, "logservice-ratelimit")), rate
+    )
+
+
+def _checked(name: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except ValueError as error:
+        raise InvalidValue(f"LOGSERVICE_{name}: {error}") from None

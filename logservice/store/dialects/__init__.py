@@ -1,0 +1,58 @@
+"""The one place that names a database.
+
+`expressions` and `schema` hold what a statement or a table needs in the words of each engine; a `Dialect` holds
+what an engine needs around the statements: how to open it, how to write, how to search. The rest of the store
+asks for a dialect once, by the engine's own name, and never looks at that name again.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, make_url
+
+from ...errors import InvalidValue
+from .base import Dialect, SearchIndex
+from .expressions import Pattern, add_up, contains_folded, matches, total
+from .schema import CLUSTERED, BigKey, newest_first
+from .sqlite import SQLiteDialect
+
+__all__ = [
+    "CLUSTERED",
+    "BigKey",
+    "Dialect",
+    "Pattern",
+    "SearchIndex",
+    "add_up",
+    "contains_folded",
+    "engine_settings",
+    "for_engine",
+    "matches",
+    "newest_first",
+    "total",
+]
+
+_DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLiteDialect}
+
+
+def engine_settings(url: str, folder: str, *, waiting_time: float = 10.0) -> dict[str, object]:
+    """Return what `create_engine` needs to read from `url`, the URL itself under "url".
+
+    A relative file lies in `folder`. Raises InvalidValue for a URL that cannot be read or an engine that is unknown.
+    """
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise InvalidValue(f"LOGSERVICE_DATABASE_URL: not a database URL ({type(error).__name__})") from None
+    return _dialect(parsed.get_backend_name()).engine_settings(parsed, folder, waiting_time=waiting_time)
+
+
+def for_engine(engine: Engine, *, waiting_time: float = 10.0) -> Dialect:
+    """Return the dialect of an engine made from `engine_settings`."""
+    return _dialect(engine.dialect.name)(engine, waiting_time=waiting_time)
+
+
+def _dialect(name: str) -> type[Dialect]:
+    if name not in _DIALECTS:
+        raise InvalidValue(
+            f"LOGSERVICE_DATABASE_URL: no support for {name!r}; known are {', '.join(_DIALECTS)}"
+        )
+    return _DIALECTS[name]

@@ -1,0 +1,51 @@
+"""A fair lock between processes, on a file.
+
+The kernel lets whoever asks first after a release have a file lock, so one busy process could starve the rest.
+Two locked bytes make a queue: whoever waits for the second byte holds the first, and a process that comes back
+for more has to stand behind it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+from types import TracebackType
+
+_QUEUE, _WORK = 0, 1
+# Locks of an open file description (Linux) exclude threads of one process too, and end with the description.
+_OPEN_DESCRIPTION = getattr(fcntl, "F_OFD_SETLKW", None)
+
+
+class FileLock:
+    """A lock held by at most one `with` block among all processes that open the same path.
+
+    Waiting has no time limit: it is for a thread of its own. Raises OSError when the file cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> FileLock:
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if _OPEN_DESCRIPTION is None:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            return self
+        self._set(fcntl.F_WRLCK, _QUEUE)
+        self._set(fcntl.F_WRLCK, _WORK)
+        self._set(fcntl.F_UNLCK, _QUEUE)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _set(self, kind: int, byte: int) -> None:
+        assert self._file is not None and _OPEN_DESCRIPTION is not None
+        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
+        fcntl.fcntl(self._file, _OPEN_DESCRIPTION, request)

@@ -1,0 +1,245 @@
+"""Events at the door of the store: decoded, checked and made into clean rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+from msgspec import Meta
+
+from ..errors import InvalidValue
+from . import ids, log_types
+from .log_types import LogType
+
+#: The longest content and the longest `other`, in bytes of UTF-8.
+MAX_TEXT = 64 * 1024
+#: How far in the future `created_at` may lie, in seconds: clocks differ, milliseconds are a mistake.
+FUTURE = 86400
+MAX_DEPTH = 32
+
+Name = Annotated[str, Meta(max_length=128)]
+RequestId = Annotated[str, Meta(max_length=256)]
+Id = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Count = Annotated[int, Meta(ge=0, le=10**10)]
+Seconds = Annotated[float, Meta(ge=0, le=10**10)]
+Quota = Annotated[int, Meta(ge=-(10**12), le=10**12)]
+Hash = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
+
+
+class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One event as a producer sends it. Null means absent; `API.md` gives the meaning of each field."""
+
+    created_at: int | float | str | None = None
+    type: int | str | None = None
+    user_id: Id | None = None
+    username: Name | None = None
+    token_id: Id | None = None
+    token_name: Name | None = None
+    token_key: RequestId | None = None
+    token_hash: Hash | None = None
+    model_name: Name | None = None
+    channel_id: Id | None = None
+    channel_name: Name | None = None
+    group: Name | None = None
+    quota: Quota | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    use_time: Seconds | None = None
+    use_time_ms: Count | None = None
+    first_token_ms: Count | None = None
+    is_stream: bool | None = None
+    ip: Name | None = None
+    request_id: RequestId | None = None
+    content: str | None = None
+    other: msgspec.Raw = msgspec.Raw(b"null")
+    # An exported row can be posted as it is: the id is assigned anew, and `channel` repeats `channel_id`.
+    id: int | None = None
+    channel: Id | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """A clean event: its second, its columns, and the hash of the API key it came with."""
+
+    second: int
+    row: dict[str, Any]
+    key_hash: str | None = None
+
+
+_decode = msgspec.json.Decoder(Event)
+_NUMBERS = (
+    "user_id",
+    "token_id",
+    "channel_id",
+    "quota",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "first_token_ms",
+)
+_TEXTS = (
+    "username",
+    "token_name",
+    "model_name",
+    "group",
+    "ip",
+    "request_id",
+    "channel_name",
+    "content",
+)
+
+
+def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
+    """Return the clean record of one JSON object. Raises InvalidValue naming the field and what is wrong."""
+    try:
+        event = _decode.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidValue(_in_words(error)) from None
+    except RecursionError:
+        raise InvalidValue("the event is nested too deeply") from None
+    other = _load(bytes(event.other))
+    return _clean(event, other, now)
+
+
+def from_mapping(fields: Mapping[str, Any], *, now: float) -> Record:
+    """Return the clean record of one event given as a mapping. Raises InvalidValue like `from_json`."""
+    others = {name: value for name, value in fields.items() if name != "other"}
+    try:
+        event = msgspec.convert(others, Event)
+    except msgspec.MsgspecError as error:
+        raise InvalidValue(_in_words(error)) from None
+    return _clean(event, fields.get("other"), now)
+
+
+def _clean(event: Event, other: Any, now: float) -> Record:
+    second = _second(event.created_at, now)
+    row: dict[str, Any] = {name: getattr(event, name) or 0 for name in _NUMBERS}
+    row.update((name, getattr(event, name) or "") for name in _TEXTS)
+    row["type"] = _type(event.type)
+    row["channel_id"] = row["channel_id"] or event.channel or 0
+    row["use_time_ms"] = _milliseconds(event)
+    row["is_stream"] = bool(event.is_stream)
+    row["other"] = other_text(other)
+    _refuse_unstorable(row)
+    return Record(second, row, _key_hash(event))
+
+
+def hash_key(key: str) -> str:
+    """Return the SHA-256 of an API key in hex, as LiteLLM hashes it: of `sk-` and the bare key."""
+    return sha256(f"sk-{key.removeprefix('sk-')}".encode()).hexdigest()
+
+
+def key_hashes(key: str) -> list[str]:
+    """Return the hashes a key may be stored under: as `sk-` + bare, as given, and bare."""
+    bare = key.removeprefix("sk-")
+    return [sha256(form.encode()).hexdigest() for form in dict.fromkeys((f"sk-{bare}", key, bare))]
+
+
+def other_text(value: Any) -> str:
+    """Return `other` written anew, so that no spelling of a key escapes what is left out for others later.
+
+    Takes an object, the JSON text of one, an empty text or None. Raises InvalidValue for anything else.
+    """
+    if isinstance(value, str):
+        value = _load(value.encode("utf-8", "surrogatepass")) if value.strip() else None
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        raise InvalidValue("other: neither an object nor the JSON text of one")
+    if _depth(value) > MAX_DEPTH:
+        raise InvalidValue(f"other: nested deeper than {MAX_DEPTH} levels")
+    return _dump(value).decode() if value else ""
+
+
+def _load(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise InvalidValue("other: not valid JSON") from None
+
+
+def _dump(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise InvalidValue(f"other: cannot be written as JSON ({error})") from None
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply lists and objects are nested, without recursion."""
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return depth
+
+
+def _second(created_at: int | float | str | None, now: float) -> int:
+    if created_at is None:
+        return int(now)
+    moment = _epoch(created_at) if isinstance(created_at, str) else created_at
+    if isinstance(moment, float) and not math.isfinite(moment):
+        raise InvalidValue("created_at: not a finite number")
+    second = math.floor(moment)
+    if second > now + FUTURE:
+        hint = "; is it in milliseconds?" if second > 10**11 else ""
+        raise InvalidValue(f"created_at: {second} is more than a day in the future{hint}")
+    if not ids.MIN_SECOND <= second <= ids.MAX_SECOND:
+        raise InvalidValue(f"created_at: {second} is before 1970")
+    return second
+
+
+def _epoch(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidValue(
+            f"created_at: {text[:40]!r} is neither epoch seconds nor ISO 8601 with a time zone"
+        )
+    return moment.timestamp()
+
+
+def _type(value: int | str | None) -> int:
+    return int(LogType.CONSUME) if value is None or value == "" else int(log_types.parse(value))
+
+
+def _milliseconds(event: Event) -> int:
+    if event.use_time_ms is not None:
+        return event.use_time_ms
+    return round((event.use_time or 0) * 1000)
+
+
+def _refuse_unstorable(row: Mapping[str, Any]) -> None:
+    for name in ("content", "other"):
+        if len(row[name]) > MAX_TEXT or len(row[name].encode()) > MAX_TEXT:
+            raise InvalidValue(f"{name}: longer than {MAX_TEXT} bytes")
+    for name in _TEXTS:
+        if "\0" in row[name]:
+            raise InvalidValue(f"{name}: holds a NUL character")
+
+
+def _key_hash(event: Event) -> str | None:
+    if event.token_hash:
+        return event.token_hash.lower()
+    return hash_key(event.token_key) if event.token_key else None
+
+
+def _in_words(error: Exception) -> str:
+    """Return msgspec's sentence with the field in front: "username: Expected `str` of length <= 128"."""
+    sentence, _, path = str(error).partition(" - at `")
+    field = path.removesuffix("`").removeprefix("$").removeprefix(".")
+    return f"{field}: {sentence}" if field else sentence

@@ -1,0 +1,55 @@
+"""The statistics: one list, computed from buckets and from rows by the same definitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, ColumnElement, FromClause, case, literal
+
+from . import dialects
+from .log_types import REQUEST_TYPES, LogType
+from .tables import records
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A sum of one measure; over the rows of `types`, or of the type asked for when that is None."""
+
+    name: str
+    measure: str
+    types: tuple[int, ...] | None = None
+
+
+STATS = (
+    Stat("quota", "quota"),
+    Stat("requests", "requests", REQUEST_TYPES),
+    Stat("errors", "requests", (int(LogType.ERROR),)),
+    Stat("prompt_tokens", "prompt_tokens"),
+    Stat("completion_tokens", "completion_tokens"),
+    Stat("cached_tokens", "cached_tokens"),
+)
+#: How far back `rpm` and `tpm` look, in seconds.
+RATE_SECONDS = 60
+
+
+def measure(table: FromClause, name: str) -> ColumnElement[int]:
+    """Return the column of a bucket table, or what one row of `log_records` adds to it."""
+    if name in table.c:
+        return table.c[name]
+    one: ColumnElement[int] = literal(1, BigInteger)
+    return one if name == "rows" else case((records.c.type.in_(REQUEST_TYPES), one), else_=0)
+
+
+def types_needed(asked: int) -> tuple[int, ...]:
+    """Return the types whose rows some stat needs when `asked` is the type asked for."""
+    return tuple(sorted({asked, *(kind for stat in STATS for kind in stat.types or ())}))
+
+
+def columns(table: FromClause, asked: int) -> list[ColumnElement[int]]:
+    """Return one summing column for each stat, over a bucket table or `log_records`."""
+    return [
+        dialects.total(
+            case((table.c.type.in_(stat.types or (asked,)), measure(table, stat.measure)), else_=0)
+        ).label(stat.name)
+        for stat in STATS
+    ]

@@ -1,0 +1,280 @@
+"""The store: every verb of the log on one database, reading in one snapshot, writing in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, func, insert, inspect, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ..errors import Unavailable
+from . import accounts, dialects, idempotency, identities, ids, pages, retention, rollups, search, sums
+from .accounts import User
+from .filters import Filters
+from .idempotency import IdempotencyKey
+from .pages import Cursor, Page, Rows
+from .records import Record
+from .retention import Purge
+from .scope import Scope
+from .sums import Query
+from .tables import metadata, records
+
+T = TypeVar("T")
+log = logging.getLogger("logservice")
+
+#: Rows deleted in one transaction of a purge: short enough that other writers hardly notice.
+PURGE_BATCH = 2_000
+
+
+class LogStore:
+    """The log in one database. `engine` is made from `dialects.engine_settings`.
+
+    `waiting_time` is how long, in seconds, a write waits for its turn before Unavailable; `clock` gives the time in
+    epoch seconds; with `auto_create` missing tables are created on first use. Every verb raises Unavailable
+    when the database fails, and then nothing of it is stored.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        waiting_time: float = 10.0,
+        auto_create: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.engine = engine
+        self.dialect = dialects.for_engine(engine, waiting_time=waiting_time)
+        self.clock = clock
+        self._auto_create = auto_create
+        self._created = threading.Lock()
+        self._ready = False
+        self._pid = os.getpid()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Create what is missing of the database: the file, the tables, the search index."""
+        with self._failing_clearly():
+            self.dialect.create(metadata)
+
+    def close(self) -> None:
+        """Finish what was accepted and let go of the database."""
+        self.dialect.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one snapshot of the database."""
+        self._prepare()
+        with self._failing_clearly(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work(connection)` in a transaction and return its result once that is on disk."""
+        self._prepare()
+        with self._failing_clearly():
+            return self.dialect.write(work)
+
+    # -- recording --------------------------------------------------------------------------------------------
+
+    def record(self, new: Sequence[Record], *, key: IdempotencyKey | None = None, answer: str = "") -> str:
+        """Store clean records, all of them or none, and return `answer`.
+
+        With an idempotency key seen before nothing is stored and the answer of that time is returned; raises
+        Conflict when the key came with another body then.
+        """
+        now = int(self.clock())
+
+        def work(connection: Connection) -> str:
+            earlier = None if key is None else idempotency.remembered(connection, key, now=now)
+            if earlier is not None:
+                return earlier
+            self._insert(connection, new)
+            if key is not None:
+                idempotency.remember(connection, key, answer, now=now)
+            return answer
+
+        return self.write(work) if new or key else answer
+
+    def _insert(self, connection: Connection, new: Sequence[Record]) -> None:
+        if not new:
+            return
+        identities.resolve(connection, new)
+        seconds = [record.second for record in new]
+        last = self.dialect.last_ids(connection, sorted(set(seconds)))
+        rows = [
+            {"id": row_id, **record.row}
+            for row_id, record in zip(ids.assign(seconds, last), new, strict=True)
+        ]
+        connection.execute(insert(records), rows)
+        rollups.add_rows(connection, rows)
+        self.dialect.index_contents(connection, ((row["id"], row["content"]) for row in rows))
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    def user_of(self, access_token: str) -> User | None:
+        """Return the user an access token belongs to, unless disabled."""
+        with self.reading() as connection:
+            return accounts.by_access_token(connection, access_token)
+
+    def scope_of_key(self, key: str) -> Scope | None:
+        """Return the scope an API key opens, or None when it is unknown or disabled."""
+        with self.reading() as connection:
+            token_ids = accounts.token_ids_of_key(connection, key)
+        return Scope.tokens(token_ids) if token_ids else None
+
+    def page(
+        self,
+        scope: Scope,
+        filters: Filters,
+        span: ids.IdRange,
+        *,
+        fields: Sequence[str],
+        page: int,
+        page_size: int,
+    ) -> Page:
+        """Return a page of rows, newest first, and the exact total."""
+        query = Query(scope, filters, span)
+        with self.reading() as connection:
+            offset = (page - 1) * page_size
+            return pages.page(connection, query, fields=fields, offset=offset, limit=page_size)
+
+    def beside(
+        self,
+        scope: Scope,
+        filters: Filters,
+        span: ids.IdRange,
+        cursor: Cursor,
+        *,
+        fields: Sequence[str],
+        limit: int,
+    ) -> Page:
+        """Return the rows next to a cursor, newest first, and the exact total without regard to it."""
+        query = Query(scope, filters, span)
+        with self.reading() as connection:
+            return pages.beside(connection, query, cursor, fields=fields, limit=limit)
+
+    def newest(
+        self,
+        scope: Scope,
+        filters: Filters,
+        span: ids.IdRange,
+        *,
+        fields: Sequence[str],
+        limit: int,
+        offset: int = 0,
+    ) -> Rows:
+        """Return the newest rows without a total, for scopes with an index of their own."""
+        query = Query(scope, filters, span)
+        with self.reading() as connection:
+            return pages.newest(connection, query, fields=fields, limit=limit, offset=offset)
+
+    def statistics(self, scope: Scope, filters: Filters, span: ids.IdRange, *, asked: int) -> dict[str, int]:
+        """Return the stats of `stats.STATS`, and rpm and tpm; `asked` is the type they follow."""
+        query = Query(scope, filters.without("type"), span)
+        with self.reading() as connection:
+            return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
+
+    def search(
+        self,
+        scope: Scope,
+        filters: Filters,
+        span: ids.IdRange,
+        keyword: str,
+        *,
+        fields: Sequence[str],
+        limit: int,
+    ) -> Rows:
+        """Return the newest rows that a keyword finds."""
+        query = Query(scope, filters, span)
+        with self.reading() as connection:
+            return search.search(connection, self.dialect, query, keyword, fields=fields, limit=limit)
+
+    def count_all(self) -> int:
+        """Return how many rows the log holds."""
+        with self.reading() as connection:
+            return sums.count(connection, Query(Scope.site(), Filters(), ids.between()))
+
+    def count_raw(self) -> int:
+        """Return how many rows the log holds by counting them one by one, for checks."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(records)) or 0
+
+    # -- maintenance ------------------------------------------------------------------------------------------
+
+    def to_purge(self, purge: Purge) -> int:
+        """Return how many rows a purge would delete."""
+        with self.reading() as connection:
+            return retention.to_go(connection, purge)
+
+    def purge(self, purge: Purge, *, batch: int = PURGE_BATCH) -> Iterator[int]:
+        """Delete old rows in batches, yielding the number deleted by each.
+
+        Every batch is one transaction with its buckets and postings; other writers get their turn in between.
+        """
+        with self.reading() as connection:
+            hours = list(retention.hours(connection, purge))
+        for hour in hours:
+            deleted = batch
+            while deleted >= batch:
+                deleted = self.write(
+                    lambda connection, hour=hour: retention.purge_batch(  # type: ignore[misc]
+                        connection, self.dialect, purge, hour, most=batch
+                    )
+                )
+                yield deleted
+        if not purge.keep_usage:
+            self.write(
+                lambda connection: rollups.drop_kept(connection, purge.before, log_type=purge.log_type)
+            )
+
+    def rebuild(self) -> Iterator[int]:
+        """Build the buckets anew from the rows, yielding the start of each day once it is done."""
+        with self.reading() as connection:
+            days = rollups.days(connection)
+        for day in days:
+            self.write(lambda connection, day=day: rollups.add_missing(connection, day, day + ids.DAY))  # type: ignore[misc]
+            yield day
+
+    # -- engine -----------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.dialect.reset_after_fork()
+        if not self._ready:
+            with self._created:
+                self._create_once()
+
+    def _create_once(self) -> None:
+        if self._ready:
+            return
+        if self._auto_create and not self._has_tables():
+            self.create()
+        self._ready = True
+
+    def _has_tables(self) -> bool:
+        try:
+            return inspect(self.engine).has_table(records.name)
+        except SQLAlchemyError:
+            return False
+
+    @contextmanager
+    def _failing_clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, SQLAlchemyError, OSError) as error:
+            message = self.dialect.lost(error)
+            log.error("%s (%s)", message, type(error).__name__)
+            log.debug("the database error in full", exc_info=error)
+            raise Unavailable(message, retry_after=5) from error
+
+
+def status(store: LogStore) -> dict[str, Any]:
+    """Return figures about the database, for operators."""
+    return store.dialect.status()

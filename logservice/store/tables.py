@@ -1,0 +1,127 @@
+"""The tables, all prefixed `log_` so that they can share a host's database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
+from sqlalchemy.schema import Index
+
+from . import dialects
+
+metadata = MetaData()
+
+#: What usage is told apart by. Columns of the same name stand in `log_records` and in the buckets.
+DIMENSIONS = (
+    "type",
+    "user_id",
+    "username",
+    "token_id",
+    "token_name",
+    "model_name",
+    "channel_id",
+    "group",
+)
+#: The dimensions of the whole site, few enough for one row a day and combination.
+SITE_DIMENSIONS = ("type", "model_name", "channel_id", "group")
+#: What is summed. `rows` counts rows present in the log; `requests` counts calls and outlives purged rows.
+MEASURES = ("rows", "requests", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")
+
+_NUMBERS = {"type", "user_id", "token_id", "channel_id", "bucket", "retained"}
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _key(names: Sequence[str]) -> list[Column[int] | Column[str]]:
+    kinds = {True: BigInteger, False: Text}
+    return [Column(name, kinds[name in _NUMBERS](), primary_key=True, autoincrement=False) for name in names]
+
+
+# What filters and sums read comes first and the long texts last, so that a scan can stop early in each row.
+records = Table(
+    "log_records",
+    metadata,
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
+    _number("type"),
+    _number("user_id"),
+    _number("token_id"),
+    _number("channel_id"),
+    _number("quota"),
+    _number("prompt_tokens"),
+    _number("completion_tokens"),
+    _number("cached_tokens"),
+    _number("use_time_ms"),
+    _number("first_token_ms"),
+    Column("is_stream", Boolean, nullable=False, server_default="0"),
+    _text("username"),
+    _text("token_name"),
+    _text("model_name"),
+    _text("group"),
+    _text("ip"),
+    _text("request_id"),
+    _text("channel_name"),
+    _text("content"),
+    _text("other"),
+)
+Index("log_records_user", records.c.user_id, **dialects.newest_first())
+Index("log_records_token", records.c.token_id, **dialects.newest_first(records.c.token_id != 0))
+Index("log_records_request", records.c.request_id, **dialects.newest_first(records.c.request_id != ""))
+
+
+def _buckets(name: str, dimensions: Sequence[str]) -> Table:
+    """Return a table of usage: `bucket` is the start of the hour or day in epoch seconds (UTC).
+
+    Rows with `retained` = 1 hold the usage of rows that were purged while their usage was kept; in the hourly
+    table they stand at quarter hours, so that the days of every time zone stay exact.
+    """
+    key = _key(["bucket", "retained", *dimensions])
+    return Table(name, metadata, *key, *(_number(measure) for measure in MEASURES), **dialects.CLUSTERED)
+
+
+hourly = _buckets("log_usage_hourly", DIMENSIONS)
+daily = _buckets("log_usage_daily", SITE_DIMENSIONS)
+Index("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
+Index("log_usage_hourly_username", hourly.c.username, hourly.c.bucket)
+
+users = Table(
+    "log_users",
+    metadata,
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
+    _text("username"),
+    Column("role", Text, nullable=False, server_default="user"),
+    # The SHA-256 of the access token in hex; null for somebody who is known from events only.
+    Column("access_token_hash", Text, unique=True),
+    Column("disabled", Boolean, nullable=False, server_default="0"),
+    _number("created_at"),
+)
+Index("log_users_username", users.c.username)
+
+tokens = Table(
+    "log_tokens",
+    metadata,
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
+    _text("name"),
+    _number("user_id"),
+    # The SHA-256 of the API key in hex; null for a token that never showed its key.
+    Column("key_hash", Text, unique=True),
+    Column("disabled", Boolean, nullable=False, server_default="0"),
+    _number("created_at"),
+)
+Index("log_tokens_user", tokens.c.user_id, tokens.c.name)
+
+idempotency = Table(
+    "log_idempotency",
+    metadata,
+    # The SHA-256 of principal, route and key: nothing a client sent is kept in the clear.
+    Column("key_hash", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+)
+Index("log_idempotency_created", idempotency.c.created_at)

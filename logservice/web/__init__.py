@@ -1,0 +1,1 @@
+"""The HTTP floor: Flask, no SQL."""

@@ -1,0 +1,58 @@
+"""What administrators may ask and do: the rows of the whole site."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from ..store.retention import Purge
+from ..store.scope import Scope
+from . import reading
+from .arguments import Query, takes
+from .audiences import ADMIN
+from .auth import requires
+from .responses import ApiError, saying, success
+from .schemas import AllFilters, AllLogs, AllSearch, Purging
+from .state import current_state
+
+bp = Blueprint("admin", __name__)
+
+
+@bp.get("/", strict_slashes=False, merge_slashes=False)
+@saying("获取日志失败")
+@requires("admin")
+@takes(AllLogs)
+def logs(query: Query) -> Response:
+    """A page of all rows, newest first."""
+    return reading.page(query, Scope.site(), ADMIN)
+
+
+@bp.get("/stat", strict_slashes=False, merge_slashes=False)
+@saying("获取统计信息失败")
+@requires("admin")
+@takes(AllFilters)
+def stat(query: Query) -> Response:
+    """Statistics of all rows."""
+    return reading.statistics(query, Scope.site())
+
+
+@bp.get("/search", strict_slashes=False, merge_slashes=False)
+@saying("搜索日志失败")
+@requires("admin")
+@takes(AllSearch)
+def search(query: Query) -> Response:
+    """The newest of all rows that a keyword finds."""
+    return reading.search(query, Scope.site(), ADMIN)
+
+
+@bp.delete("/", strict_slashes=False, merge_slashes=False)
+@requires("admin")
+@takes(Purging)
+def purge(query: Query) -> Response:
+    """Delete rows strictly older than `target_timestamp` in batches; `data` is their number."""
+    target, store = query["target_timestamp"], current_state().store
+    if target <= 0:
+        raise ApiError(400, "target timestamp is required")
+    if target > store.clock():
+        raise ApiError(400, "target_timestamp: lies in the future")
+    wanted = Purge(target, log_type=query["type"], keep_usage=query["keep_usage"])
+    return success(sum(store.purge(wanted)))

@@ -1,0 +1,112 @@
+"""Who may enter: the only module that reads credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Request, Response, g, request
+
+from ..store.scope import Scope
+from .principal import Principal
+from .responses import ApiError
+from .state import current_state
+
+View = Callable[..., Response]
+
+_PRINCIPAL = "_logservice_principal"
+_SCOPE = "_logservice_scope"
+UNKNOWN_KEY = "Token不存在或无权限"
+#: What an unknown key costs of the rate limit, so that guessing is slow.
+_COST_OF_UNKNOWN = 5
+
+
+def bearer(sent: Request) -> str:
+    """Return the credential of the Authorization header, `Bearer x` or bare `x`; empty when there is none."""
+    header = sent.headers.get("Authorization", "").strip()
+    scheme, _, rest = header.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else header
+
+
+def by_access_token(sent: Request) -> Principal | None:
+    """Recognise a caller by one of the access tokens issued here."""
+    token = bearer(sent)
+    user = current_state().store.user_of(token) if token else None
+    return None if user is None else Principal(user.id, user.username, user.role)
+
+
+def requires(*roles: str) -> Callable[[View], View]:
+    """Let only callers of these roles reach a view: 401 for strangers, 403 for other roles."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Response:
+            principal = current_state().authenticate(request)
+            if principal is None:
+                raise ApiError(
+                    401, "a valid access token is required", headers={"WWW-Authenticate": "Bearer"}
+                )
+            if principal.role not in roles:
+                raise ApiError(403, f"this needs the role {' or '.join(roles)}")
+            setattr(g, _PRINCIPAL, principal)
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def requires_key(view: View) -> View:
+    """Let only holders of a known API key reach a view, not too many at a time from one address."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Response:
+        address = _client_address()
+        limiter = current_state().rate_limiter
+        wait = limiter.hit(address) if limiter else 0
+        if wait:
+            raise ApiError(429, "too many requests", headers={"Retry-After": str(wait)})
+        scope = _scope_of_key()
+        if scope is None:
+            if limiter:
+                limiter.charge(address, _COST_OF_UNKNOWN - 1)
+            # Existing pages show the message only when the status is 200.
+            raise ApiError(200, UNKNOWN_KEY)
+        setattr(g, _SCOPE, scope)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def current_principal() -> Principal:
+    """Return who was let in by `requires`."""
+    principal: Principal = getattr(g, _PRINCIPAL)
+    return principal
+
+
+def own_scope() -> Scope:
+    """Return the caller's own rows."""
+    return Scope.user(current_principal().user_id)
+
+
+def key_scope() -> Scope:
+    """Return the rows of the key let in by `requires_key`."""
+    scope: Scope = getattr(g, _SCOPE)
+    return scope
+
+
+def _scope_of_key() -> Scope | None:
+    """Look up the key of the query string, else the one of the Authorization header."""
+    store = current_state().store
+    for key in (request.args.get("key", "").strip(), bearer(request)):
+        scope = store.scope_of_key(key) if key else None
+        if scope is not None:
+            return scope
+    return None
+
+
+def _client_address() -> str:
+    forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    return current_state().proxies.client_address(request.remote_addr, hops)

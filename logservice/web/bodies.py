@@ -1,0 +1,97 @@
+"""The body of a post, unpacked and cut into single events, in bounded memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from flask import request
+from werkzeug.exceptions import ClientDisconnected
+
+from .responses import ApiError
+from .state import current_state
+
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_ONE = msgspec.json.Decoder(msgspec.Raw)
+_LINES = "application/x-ndjson"
+_GZIP = 16 + zlib.MAX_WBITS
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The bytes of a body as they were meant, and whether each line is a value of its own."""
+
+    content: bytes
+    in_lines: bool
+
+
+def read() -> Body:
+    """Return the body of this request, unpacked. Raises ApiError 400, 413 or 415."""
+    kind = request.mimetype
+    if kind and kind not in ("application/json", _LINES) and not kind.endswith("+json"):
+        raise ApiError(415, f"Content-Type: {kind[:80]} is neither application/json nor {_LINES}")
+    limit = current_state().settings.max_body
+    content = _unpacked(_received(limit), limit).removeprefix(_BOM)
+    return Body(content, kind == _LINES)
+
+
+def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[bytes | msgspec.Raw]:
+    """Return the single events of a body: one object, an array of them, or one on each line.
+
+    With `lines_unlabelled`, several lines labelled as one JSON value are taken for what they are.
+    """
+    content = body.content.strip()
+    if not content:
+        raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")
+    if body.in_lines:
+        return _lines(content)
+    try:
+        return _ARRAY.decode(content) if content.startswith(b"[") else [_ONE.decode(content)]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if lines_unlabelled and b"\n" in content and content.startswith(b"{"):
+            return _lines(content)
+        raise ApiError(400, f"body: not valid JSON ({error})") from None
+    except RecursionError:
+        raise ApiError(400, "body: nested too deeply") from None
+
+
+def _lines(content: bytes) -> list[bytes | msgspec.Raw]:
+    return [line for line in content.split(b"\n") if line.strip()]
+
+
+def _received(limit: int) -> bytes:
+    """Read the body. A limit of the host's own stays in force when it is lower."""
+    request.max_content_length = min(limit, request.max_content_length or limit)
+    try:
+        return request.get_data(cache=False)
+    except ClientDisconnected:
+        raise ApiError(400, "body: ended too early") from None
+
+
+def _unpacked(content: bytes, limit: int) -> bytes:
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        return content
+    if encoding not in ("gzip", "x-gzip"):
+        raise ApiError(415, f"Content-Encoding: {encoding[:40]} is neither gzip nor identity")
+    try:
+        return _gunzip(content, limit)
+    except zlib.error:
+        raise ApiError(400, "body: not valid gzip") from None
+
+
+def _gunzip(content: bytes, limit: int) -> bytes:
+    """Unpack a gzip body, stopping as soon as it exceeds the limit."""
+    unpacked = bytearray()
+    while content:
+        member = zlib.decompressobj(_GZIP)
+        unpacked += member.decompress(content, limit - len(unpacked) + 1)
+        if len(unpacked) > limit:
+            raise ApiError(413, f"body: unpacks to more than {limit} bytes")
+        if not member.eof:
+            raise ApiError(400, "body: gzip data ends too early")
+        content = member.unused_data
+    return bytes(unpacked)

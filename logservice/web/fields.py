@@ -1,0 +1,92 @@
+"""Fields of query strings: texts from strangers, read strictly or refused by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from ..errors import InvalidValue
+from ..store import ids, log_types
+
+_WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_DECIMAL = re.compile(r"([+-]?[0-9]+)(\.[0-9]*)?", re.ASCII)
+_MOST_DIGITS = 40
+_INT64 = range(-(2**63), 2**63)
+
+
+def whole(value: str) -> int:
+    """Read a whole number of at most 64 bits, or raise ValidationError."""
+    text = value.strip()
+    if len(text) > _MOST_DIGITS or not _WHOLE.fullmatch(text):
+        raise ValidationError("not a whole number")
+    number = int(text)
+    if number not in _INT64:
+        raise ValidationError("does not fit 64 bits")
+    return number
+
+
+class Whole(fields.Integer):
+    """A whole number of at most 64 bits."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        return whole(value)
+
+
+class PageNumber(Whole):
+    """A page from 1; 0 and less mean 1."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        return max(1, whole(value))
+
+
+class PageSize(Whole):
+    """The size of a page: 0 and less mean the default, more than 100 means 100."""
+
+    def __init__(self, default: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.default = default
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        size = whole(value)
+        return min(size, 100) if size > 0 else self.default
+
+
+class EpochSeconds(fields.Integer):
+    """Epoch seconds, a fraction floored; what 32 bits cannot hold is clamped, milliseconds are refused."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        text = value.strip()
+        found = _DECIMAL.fullmatch(text) if len(text) <= _MOST_DIGITS else None
+        if found is None:
+            raise ValidationError("not a number of epoch seconds")
+        seconds = int(found[1])
+        if text.startswith("-") and (found[2] or "").strip(".0"):
+            seconds -= 1
+        if abs(seconds) >= 10**11:
+            raise ValidationError("epoch seconds are expected, these look like milliseconds")
+        return min(seconds, ids.MAX_SECOND)
+
+
+class TypeOrName(fields.Integer):
+    """A log type by number or name; 0 stands for all and becomes None."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | None:
+        text = value.strip()
+        if _WHOLE.fullmatch(text) and len(text) <= _MOST_DIGITS and int(text) == 0:
+            return None
+        try:
+            return int(log_types.parse(text))
+        except InvalidValue as error:
+            raise ValidationError(str(error).removeprefix("type: ")) from None
+
+
+class PlainText(fields.String):
+    """A text without NUL characters, which no database would find."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if "\0" in value:
+            raise ValidationError("holds a NUL character")
+        text: str = value
+        return text

@@ -1,0 +1,41 @@
+"""What users may ask: their own rows, never anybody else's."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from . import reading
+from .arguments import Query, takes
+from .audiences import OWN
+from .auth import own_scope, requires
+from .responses import saying
+from .schemas import OwnFilters, OwnLogs, OwnSearch
+
+bp = Blueprint("self", __name__, url_prefix="/self")
+
+
+@bp.get("/", strict_slashes=False, merge_slashes=False)
+@saying("获取日志失败")
+@requires("user", "admin")
+@takes(OwnLogs)
+def logs(query: Query) -> Response:
+    """A page of the caller's rows, newest first."""
+    return reading.page(query, own_scope(), OWN)
+
+
+@bp.get("/stat", strict_slashes=False, merge_slashes=False)
+@saying("获取统计信息失败")
+@requires("user", "admin")
+@takes(OwnFilters)
+def stat(query: Query) -> Response:
+    """Statistics of the caller's rows."""
+    return reading.statistics(query, own_scope())
+
+
+@bp.get("/search", strict_slashes=False, merge_slashes=False)
+@saying("搜索日志失败")
+@requires("user", "admin")
+@takes(OwnSearch)
+def search(query: Query) -> Response:
+    """The caller's newest rows that a keyword finds."""
+    return reading.search(query, own_scope(), OWN)

@@ -1,0 +1,49 @@
+"""What users and administrators ask alike: a page, statistics, a search; they differ in scope and audience."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from ..store.scope import Scope
+from .arguments import Query, asked_type, cursor, filters, span
+from .audiences import Audience
+from .responses import success
+from .state import current_state
+
+
+def page(query: Query, scope: Scope, audience: Audience) -> Response:
+    """Answer with `{items, total, page, page_size}`; rows beside a cursor are page 1."""
+    store, size, beside = current_state().store, query["page_size"], cursor(query)
+    if beside:
+        found = store.beside(scope, filters(query), span(query), beside, fields=audience.fields, limit=size)
+    else:
+        found = store.page(
+            scope, filters(query), span(query), fields=audience.fields, page=query["p"], page_size=size
+        )
+    return success(
+        {
+            "items": audience.show(found.rows),
+            "total": found.total,
+            "page": 1 if beside else query["p"],
+            "page_size": size,
+        }
+    )
+
+
+def statistics(query: Query, scope: Scope) -> Response:
+    """Answer with the sums over filters and range, and the rates of the last minute."""
+    store = current_state().store
+    return success(store.statistics(scope, filters(query), span(query), asked=asked_type(query)))
+
+
+def search(query: Query, scope: Scope, audience: Audience) -> Response:
+    """Answer with the newest rows a keyword finds, as an array."""
+    rows = current_state().store.search(
+        scope,
+        filters(query),
+        span(query).cut(None, query.get("before")),
+        query["keyword"],
+        fields=audience.fields,
+        limit=query["page_size"],
+    )
+    return success(audience.show(rows))

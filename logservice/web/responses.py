@@ -1,0 +1,99 @@
+"""The one envelope: every success leaves by one door, every failure by another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import orjson
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from ..errors import AlreadyExists, Conflict, InvalidValue, LogServiceError, NotFound, Unavailable
+from .state import current_state
+
+P = ParamSpec("P")
+
+# The first class that fits decides.
+_STATUS: tuple[tuple[type[LogServiceError], int], ...] = (
+    (InvalidValue, 400),
+    (NotFound, 404),
+    (AlreadyExists, 409),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+
+_HTTP_MESSAGES = {
+    404: "there is nothing at this path",
+    405: "this path does not know that method",
+    413: "body: larger than this service takes",
+}
+
+
+class ApiError(Exception):
+    """A failure with the status and the message that the client is to see."""
+
+    def __init__(self, status: int, message: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+
+
+def success(data: Any, *, status: int = 200) -> Response:
+    """Return `{"success": true, "message": "", "data": ...}`."""
+    body = orjson.dumps({"success": True, "message": "", "data": data})
+    return Response(body, status=status, mimetype="application/json")
+
+
+def recorded(answer: str) -> Response:
+    """Return the success whose `data` was written as JSON text before, when the rows were stored."""
+    return Response(f'{{"success":true,"message":"","data":{answer}}}'.encode(), mimetype="application/json")
+
+
+def failure(error: ApiError) -> Response:
+    """Return `{"success": false, "message": ...}` with the status of the error, or 200 for old clients."""
+    body = orjson.dumps({"success": False, "message": error.message})
+    legacy = current_state().settings.legacy_status and error.status != 401
+    response = Response(body, status=200 if legacy else error.status, mimetype="application/json")
+    response.headers.update(error.headers)
+    return response
+
+
+def from_domain(error: LogServiceError) -> Response:
+    """Return the failure that a domain error stands for."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return failure(ApiError(status, str(error), headers=_retry(error)))
+
+
+def from_http(error: HTTPException) -> Response:
+    """Return the failure of an error that Flask or Werkzeug raised, its headers kept (Allow, for instance)."""
+    status = error.code or 500
+    kept = {
+        name: value
+        for name, value in error.get_headers()
+        if name.lower() not in ("content-type", "content-length")
+    }
+    message = _HTTP_MESSAGES.get(status) or error.description or error.name
+    return failure(ApiError(status, message, headers=kept))
+
+
+def saying(message: str) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Give a view the message that the specification wants when the database fails."""
+
+    def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+            try:
+                return view(*args, **kwargs)
+            except Unavailable as error:
+                raise ApiError(503, message, headers=_retry(error)) from error
+
+        return guarded
+
+    return decorate
+
+
+def _retry(error: LogServiceError) -> dict[str, str]:
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}

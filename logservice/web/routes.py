@@ -1,0 +1,39 @@
+"""The routes, complete at import: three audiences nested in one blueprint, and the doors for events."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from ..errors import LogServiceError
+from . import admin, cors, own, public
+from .ingest import events_bp, sources_bp
+from .responses import ApiError, failure, from_domain, from_http
+
+# Nested, so that a host's own `admin` blueprint does not clash with ours.
+root = Blueprint("logservice", __name__)
+for audience in (public.bp, own.bp, admin.bp):
+    root.register_blueprint(audience)
+
+
+def never_stored(response: Response) -> Response:
+    """Keep logs out of every cache between here and the reader."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+for top in (root, events_bp, sources_bp):
+    top.after_request(never_stored)
+    top.register_error_handler(ApiError, failure)
+    top.register_error_handler(LogServiceError, from_domain)
+    top.register_error_handler(HTTPException, from_http)
+
+
+def mount(app: Flask, *, url_prefix: str, ingest: str | None) -> None:
+    """Register the routes on an application below the prefixes it chose."""
+    app.register_blueprint(root, url_prefix=url_prefix)
+    if ingest is not None:
+        app.register_blueprint(events_bp, url_prefix=url_prefix)
+        app.register_blueprint(sources_bp, url_prefix=ingest)
+    with app.app_context():
+        cors.open_to_listed(app, [url_prefix, *([ingest] if ingest else [])], besides=f"{url_prefix}/token")

@@ -1,0 +1,47 @@
+"""What only the standalone application has: answers for unknown URLs and for its own mistakes, health."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from ..errors import LogServiceError
+from .responses import ApiError, failure, from_domain, from_http, success
+from .routes import never_stored
+from .state import current_state
+
+log = logging.getLogger("logservice")
+
+
+def init_app(app: Flask) -> None:
+    """Add them to an application that is ours alone."""
+    # `//` in a path would be answered by a redirect.
+    app.url_map.merge_slashes = False
+    app.register_error_handler(ApiError, failure)
+    app.register_error_handler(LogServiceError, from_domain)
+    app.register_error_handler(HTTPException, from_http)
+    app.register_error_handler(Exception, _mistake)
+    app.after_request(_api_never_stored)
+    app.add_url_rule("/healthz", "healthz", _healthz, strict_slashes=False)
+    app.add_url_rule("/readyz", "readyz", _readyz, strict_slashes=False)
+
+
+def _mistake(error: Exception) -> Response:
+    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return failure(ApiError(500, "internal error; the service's own log says more"))
+
+
+def _api_never_stored(response: Response) -> Response:
+    return never_stored(response) if request.path.startswith("/api") else response
+
+
+def _healthz() -> Response:
+    """The process answers."""
+    return success("ok")
+
+
+def _readyz() -> Response:
+    """The database answers too."""
+    return success({"rows": current_state().store.count_all()})

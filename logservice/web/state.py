@@ -1,0 +1,32 @@
+"""What belongs to one application: its settings, its store, its way to recognise callers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from ..config import Settings
+from ..store.store import LogStore
+from .addresses import TrustedProxies
+from .principal import Authenticate
+from .ratelimit import RateLimiter
+
+EXTENSION = "logservice"
+
+
+@dataclass(frozen=True)
+class State:
+    """Kept in `app.extensions["logservice"]`, never on the extension object."""
+
+    settings: Settings
+    store: LogStore
+    authenticate: Authenticate
+    proxies: TrustedProxies
+    rate_limiter: RateLimiter | None
+
+
+def current_state() -> State:
+    """Return the state of the application that handles this request or command."""
+    state: State = current_app.extensions[EXTENSION]
+    return state
