@@ -20,8 +20,8 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     """Return the whole service as an application.
 
     `config` overrides the environment, which overrides the defaults of `Settings`. The instance folder is
-    `instance_path`, else LOGSERVICE_INSTANCE_PATH, else `instance` in the current folder. Raises InvalidValue for a
-    setting that cannot be read.
+    `instance_path`, else LOGSERVICE_INSTANCE_PATH, else `instance` in the current folder. Raises
+    InvalidValue for a setting that cannot be read.
     """
     app = Flask(__name__, instance_path=str(_instance_path(instance_path)), static_folder=None)
     app.config.from_mapping(config or {})

@@ -1,7 +1,8 @@
 """Every setting, its default and its meaning.
 
-A setting called `max_body` is `LOGSERVICE_MAX_BODY` in an application's configuration and in the environment; the
-application's configuration comes first. A value that cannot be read refuses to start, with the reason.
+A setting called `max_body` is `LOGSERVICE_MAX_BODY` in an application's configuration and in the
+environment; the application's configuration comes first. A value that cannot be read refuses to start, with
+the reason.
 """
 
 from __future__ import annotations

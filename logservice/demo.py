@@ -33,7 +33,7 @@ MAIN_CHANNEL_SHARE = 0.85
 ERROR_SHARE = 0.035
 OTHER_TYPES_SHARE = 0.01
 
-# Everything random about one row comes out of one 64-bit number, twelve bits for each table it is looked up in,
+# Everything random about a row comes out of one 64-bit number, twelve bits for each table it is looked up in,
 # and what goes together is kept as a piece of the event: a distribution and an assignment for each field of
 # each row would take several times as long.
 SLOTS = 4096
@@ -306,7 +306,7 @@ def _failure(world: World, caller: Caller, moment: int, bits: int) -> Fields:
 
 
 def _request_id(moment: int, bits: int) -> str:
-    """Return an id that begins with the time, as those of gateways do; 64 random bits tell a second's apart."""
+    """Return an id that begins with the time, as gateways' own do, and is unique by its 64 random bits."""
     return f"{moment:08x}{bits:016x}"
 
 
@@ -376,10 +376,11 @@ def _route(model: Model, group: str, tried: Sequence[int]) -> Route:
         "completion_ratio": model.completion_ratio,
     }
     price = {"model_price": -1, "request_path": "/v1/chat/completions"}
+    more = {"error_type": "upstream_error", "admin_info": used}
     failures = [
         {
             "content": text.format(model.name),
-            "other": _json(ratios | price | {"error_code": code, "status_code": status, "admin_info": used}),
+            "other": _json(ratios | price | {"error_code": code, "status_code": status} | more),
         }
         for status, code, text in ERRORS
     ]

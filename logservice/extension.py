@@ -27,8 +27,8 @@ T = TypeVar("T")
 class LogService:
     """Mounts the log into an application.
 
-    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db` is a
-    Flask-SQLAlchemy instance whose engine is to be used; without it the log opens a database of its own.
+    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db`
+    is a Flask-SQLAlchemy instance whose engine is to be used; without it the log opens a database of its own.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events.
     """
 
@@ -83,7 +83,7 @@ class LogService:
         database = dialects.engine_settings(
             settings.database_url, app.instance_path, waiting_time=settings.waiting_time
         )
-        return create_engine(**database)  # type: ignore[arg-type]  # the mapping holds keywords of all kinds
+        return create_engine(**database)
 
 
 def _rate_limiter(app: Flask, settings: Settings) -> RateLimiter | None:

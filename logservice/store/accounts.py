@@ -1,6 +1,7 @@
 """Users and API tokens: who is known, by which secret, and under which id.
 
-Ids that are assigned here start at 2**31, so that they never meet a gateway's own. Secrets are kept as SHA-256 only.
+Ids that are assigned here start at 2**31, so that they never meet a gateway's own. Secrets are kept as
+SHA-256 only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
 
@@ -51,6 +52,9 @@ class Token:
     created_at: int
 
 
+Known = TypeVar("Known", User, Token)
+
+
 def new_secret() -> str:
     """Return a new access token or key: 32 random bytes in URL-safe text."""
     return secrets.token_urlsafe(32)
@@ -82,7 +86,7 @@ def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
         yield ordered[start : start + _CHUNK]
 
 
-# -- looking up -----------------------------------------------------------------------------------------------
+# -- looking up --------------------------------------------------------------------------------------------
 
 
 def by_access_token(connection: Connection, secret: str) -> User | None:
@@ -138,7 +142,7 @@ def find_token(connection: Connection, name_or_id: str) -> Token:
     return _only("token", name_or_id, found)
 
 
-def _only(noun: str, given: str, found: Sequence[Any]) -> Any:
+def _only(noun: str, given: str, found: Sequence[Known]) -> Known:
     if not found:
         raise NotFound(f"no {noun} is called {given!r}")
     if len(found) > 1:
@@ -156,13 +160,16 @@ def _token(row: Row[Any]) -> Token:
     return Token(row.id, row.name, row.user_id, row.key_hash is not None, bool(row.disabled), row.created_at)
 
 
-# -- issuing --------------------------------------------------------------------------------------------------
+# -- issuing -----------------------------------------------------------------------------------------------
 
 
 def add_user(
     connection: Connection, username: str, *, role: str = "user", user_id: int | None = None, secret: str
 ) -> User:
-    """Give somebody a login; somebody known only from events keeps the id. Raises AlreadyExists or InvalidValue."""
+    """Give somebody a login; somebody known only from events keeps the id.
+
+    Raises AlreadyExists or InvalidValue.
+    """
     _check_name("username", username)
     if role not in ROLES:
         raise InvalidValue(f"role: {role!r} is none of {', '.join(ROLES)}")

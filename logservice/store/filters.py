@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, FromClause
 
@@ -16,7 +16,7 @@ Condition = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
 
 def equal(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
     """The column has exactly this value."""
-    return column == value
+    return cast(ColumnElement[bool], column == value)
 
 
 def equal_or_like(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:

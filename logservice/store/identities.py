@@ -1,6 +1,7 @@
 """Whose an event is: users and tokens of a batch looked up together, unknown ones registered.
 
-A gateway needs no second bookkeeping: a name, an id, a key or its hash in an event is enough to be known from then on.
+A gateway needs no second bookkeeping: a name, an id, a key or its hash in an event is enough to be known
+from then on.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _known_users(connection: Connection, user_ids: set[int]) -> dict[int, str]:
 
 
 def _ids_of_names(connection: Connection, names: set[str]) -> dict[str, int]:
-    """Return one id for each known name; where several bear it, one of ours before a gateway's, then the lowest."""
+    """Return one id for each known name; of several bearers ours before a gateway's, then the lowest."""
     bearers: dict[str, list[int]] = defaultdict(list)
     for chunk in chunks(names):
         query = select(users.c.username, users.c.id).where(users.c.username.in_(chunk))

@@ -64,7 +64,8 @@ def between(start: int = 0, end: int = 0) -> IdRange:
 def assign(seconds: Iterable[int], last: dict[int, int]) -> list[int]:
     """Return one new id for each second, in order, above the `last` id known of that second.
 
-    `last` maps seconds to the highest id in use and is moved along. Raises InvalidValue when a second is full.
+    `last` maps seconds to the highest id in use and is moved along. Raises InvalidValue when a second is
+    full.
     """
     assigned = []
     for second in seconds:

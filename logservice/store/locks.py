@@ -1,8 +1,8 @@
 """A fair lock between processes, on a file.
 
-The kernel lets whoever asks first after a release have a file lock, so one busy process could starve the rest.
-Two locked bytes make a queue: whoever waits for the second byte holds the first, and a process that comes back
-for more has to stand behind it.
+The kernel lets whoever asks first after a release have a file lock, so one busy process could starve the
+rest. Two locked bytes make a queue: whoever waits for the second byte holds the first, and a process that
+comes back for more has to stand behind it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import TracebackType
 
 _QUEUE, _WORK = 0, 1
 # Locks of an open file description (Linux) exclude threads of one process too, and end with the description.
-_OPEN_DESCRIPTION = getattr(fcntl, "F_OFD_SETLKW", None)
+_HAS_DESCRIPTION_LOCKS = hasattr(fcntl, "F_OFD_SETLKW")
 
 
 class FileLock:
@@ -30,12 +30,12 @@ class FileLock:
 
     def __enter__(self) -> FileLock:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if _OPEN_DESCRIPTION is None:
+        if not _HAS_DESCRIPTION_LOCKS:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             return self
-        self._set(fcntl.F_WRLCK, _QUEUE)
-        self._set(fcntl.F_WRLCK, _WORK)
-        self._set(fcntl.F_UNLCK, _QUEUE)
+        _set(self._file, fcntl.F_WRLCK, _QUEUE)
+        _set(self._file, fcntl.F_WRLCK, _WORK)
+        _set(self._file, fcntl.F_UNLCK, _QUEUE)
         return self
 
     def __exit__(
@@ -45,7 +45,7 @@ class FileLock:
             os.close(self._file)
             self._file = None
 
-    def _set(self, kind: int, byte: int) -> None:
-        assert self._file is not None and _OPEN_DESCRIPTION is not None
-        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
-        fcntl.fcntl(self._file, _OPEN_DESCRIPTION, request)
+
+def _set(file: int, kind: int, byte: int) -> None:
+    """Lock or unlock one byte, waiting for it. The request is C's `struct flock` on 64-bit Linux."""
+    fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))

@@ -1,7 +1,7 @@
 """Pages of rows, newest first: the buckets say in which hours a page lies, so only those are read.
 
-Counts go from coarse to fine: days (or the raw edges of the range), then the hours of the days the page touches, then
-the rows of those hours. Page 1 and page 100,000 cost about the same, and the total is exact.
+Counts go from coarse to fine: days (or the raw edges of the range), then the hours of the days the page
+touches, then the rows of those hours. Page 1 and page 100,000 cost about the same, and the total is exact.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, cast, literal_column, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, literal_column, select, union_all
 
 from . import dialects, ids, stats, sums
 from .ids import IdRange
@@ -115,7 +115,7 @@ def _at(
 
 
 def _touched(spans: Iterable[_Span], offset: int, limit: int) -> tuple[list[_Span], int]:
-    """Return the spans, newest first, that hold the rows from `offset` on, and the offset inside the first."""
+    """Return the spans, newest first, that hold the rows from `offset` on, and the offset in the first."""
     found: list[_Span] = []
     wanted = offset + limit
     for span in spans:
@@ -153,12 +153,12 @@ def _counted(connection: Connection, query: Query, parts: Sequence[Part], second
     return sorted(spans, key=lambda span: -span.low)
 
 
-def _counts(query: Query, part: Part, seconds: int, position: int) -> Select[Any]:
+def _counts(query: Query, part: Part, seconds: int, position: int) -> Select[*tuple[Any, ...]]:
     """Select (position of the part, start of the step, rows)."""
     table = part.table
     rows = dialects.total(stats.measure(table, "rows"))
     where = [*query.conditions(table), *part.inside()]
-    which = literal_column(str(position)).label("part")
+    which: ColumnElement[int] = literal_column(str(position)).label("part")
     if table is records:
         return select(which, literal_column("0").label("start"), rows).where(*where)
     step = table.c.bucket - table.c.bucket % literal_column(str(seconds))

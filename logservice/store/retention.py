@@ -24,8 +24,8 @@ from .tables import hourly, records
 class Purge:
     """What to purge: rows strictly older than the second `before`, of one type or of all.
 
-    `keep_usage` leaves the usage of purged rows in the statistics; otherwise it goes with them, and so does the
-    usage kept by earlier purges.
+    `keep_usage` leaves the usage of purged rows in the statistics; otherwise it goes with them, and so does
+    the usage kept by earlier purges.
     """
 
     before: int
@@ -54,7 +54,7 @@ def hours(connection: Connection, purge: Purge) -> Iterator[IdRange]:
 
 
 def purge_batch(connection: Connection, dialect: Dialect, purge: Purge, hour: IdRange, *, most: int) -> int:
-    """Delete up to `most` rows of one hour and return their number; fewer than `most` means the hour is done."""
+    """Delete up to `most` rows of one hour and return their number; fewer mean that the hour is done."""
     last = _last_of_batch(connection, purge, hour, most)
     if last is None:
         return 0

@@ -96,7 +96,7 @@ def _add(connection: Connection, rollup: Rollup, sums: _Sums) -> None:
 
 def _from_rows(
     rollup: Rollup, where: list[ColumnElement[bool]], *, sign: int = 1, kept: bool = False
-) -> Select[Any]:
+) -> Select[*tuple[Any, ...]]:
     """Return the buckets that some rows of `log_records` make up; `kept` as usage without rows."""
     span = QUARTER if kept and rollup is HOURLY else rollup.seconds
     keys = [
@@ -125,7 +125,7 @@ def subtract_rows(connection: Connection, where: list[ColumnElement[bool]], *, k
             _add_selected(connection, rollup, _from_rows(rollup, where, kept=True))
 
 
-def add_missing(connection: Connection, low: int, high: int) -> None:
+def build(connection: Connection, low: int, high: int) -> None:
     """Build the buckets of the days from second `low` to before `high` anew from the rows."""
     in_range = [records.c.id >= ids.first_id(low), records.c.id < ids.first_id(high)]
     for rollup in ROLLUPS:
@@ -168,7 +168,7 @@ def _drop_spent(connection: Connection, before: int) -> None:
     connection.execute(delete(table).where(table.c.retained == 1, table.c.bucket < before, *spent))
 
 
-def _add_selected(connection: Connection, rollup: Rollup, source: Select[Any]) -> None:
+def _add_selected(connection: Connection, rollup: Rollup, source: Select[*tuple[Any, ...]]) -> None:
     connection.execute(dialects.add_up(connection.dialect.name, rollup.table, MEASURES, source))
 
 
@@ -184,4 +184,6 @@ def days(connection: Connection) -> list[int]:
 
 
 def _first_row(connection: Connection, second: int) -> int | None:
-    return connection.scalar(select(func.min(records.c.id)).where(records.c.id >= ids.first_id(second)))
+    following = records.c.id >= ids.first_id(second)
+    first: int | None = connection.scalar(select(func.min(records.c.id)).where(following))
+    return first

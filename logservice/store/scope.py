@@ -27,7 +27,7 @@ class Scope:
 
     @classmethod
     def tokens(cls, token_ids: Iterable[int]) -> Scope:
-        """Return the scope of an API key: the tokens it is known by. 0 stands for no token and never enters."""
+        """Return the scope of an API key: the tokens it is known by. 0, no token, never enters."""
         return cls(token_ids=tuple(sorted({token_id for token_id in token_ids if token_id})))
 
     @property

@@ -1,8 +1,9 @@
 """Search by keyword: a type by its number or name, anything else inside content and model names.
 
-Three ways lead to rows whose content holds the keyword, and the number of rows in question, known from the buckets,
-decides: few rows are scanned; many are looked up in the substring index and each one found is verified; a keyword of one
-or two characters has no trigram and is always scanned for. Model names are few and found in the buckets.
+Three ways lead to rows whose content holds the keyword, and the number of rows in question, known from the
+buckets, decides: few rows are scanned; many are looked up in the substring index and each one found is
+verified; a keyword of one or two characters has no trigram and is always scanned for. Model names are few
+and found in the buckets.
 """
 
 from __future__ import annotations

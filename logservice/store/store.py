@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, idempotency, identities, ids, pages, retention, rollups, search, sums
+from . import accounts, dialects, idempotency, identities, ids, marks, pages, retention, rollups, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -35,9 +36,9 @@ PURGE_BATCH = 2_000
 class LogStore:
     """The log in one database. `engine` is made from `dialects.engine_settings`.
 
-    `waiting_time` is how long, in seconds, a write waits for its turn before Unavailable; `clock` gives the time in
-    epoch seconds; with `auto_create` missing tables are created on first use. Every verb raises Unavailable
-    when the database fails, and then nothing of it is stored.
+    `waiting_time` is how long, in seconds, a write waits for its turn before Unavailable; `clock` gives the
+    time in epoch seconds; with `auto_create` missing tables are created on first use. Every verb raises
+    Unavailable when the database fails, and then nothing of it is stored.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class LogStore:
         self._ready = False
         self._pid = os.getpid()
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- life ----------------------------------------------------------------------------------------------
 
     def create(self) -> None:
         """Create what is missing of the database: the file, the tables, the search index."""
@@ -80,7 +81,7 @@ class LogStore:
         with self._failing_clearly():
             return self.dialect.write(work)
 
-    # -- recording --------------------------------------------------------------------------------------------
+    # -- recording -----------------------------------------------------------------------------------------
 
     def record(self, new: Sequence[Record], *, key: IdempotencyKey | None = None, answer: str = "") -> str:
         """Store clean records, all of them or none, and return `answer`.
@@ -115,7 +116,7 @@ class LogStore:
         rollups.add_rows(connection, rows)
         self.dialect.index_contents(connection, ((row["id"], row["content"]) for row in rows))
 
-    # -- reading ----------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------
 
     def user_of(self, access_token: str) -> User | None:
         """Return the user an access token belongs to, unless disabled."""
@@ -200,12 +201,16 @@ class LogStore:
         with self.reading() as connection:
             return sums.count(connection, Query(Scope.site(), Filters(), ids.between()))
 
+    def status(self) -> dict[str, Any]:
+        """Return figures about the database file or server, for operators."""
+        return self.dialect.status()
+
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
         with self.reading() as connection:
             return connection.scalar(select(func.count()).select_from(records)) or 0
 
-    # -- maintenance ------------------------------------------------------------------------------------------
+    # -- maintenance ---------------------------------------------------------------------------------------
 
     def to_purge(self, purge: Purge) -> int:
         """Return how many rows a purge would delete."""
@@ -215,33 +220,43 @@ class LogStore:
     def purge(self, purge: Purge, *, batch: int = PURGE_BATCH) -> Iterator[int]:
         """Delete old rows in batches, yielding the number deleted by each.
 
-        Every batch is one transaction with its buckets and postings; other writers get their turn in between.
+        Every batch is one transaction with its buckets and postings; other writers get their turn in
+        between. Raises Conflict while another purge is under way.
         """
-        with self.reading() as connection:
-            hours = list(retention.hours(connection, purge))
-        for hour in hours:
-            deleted = batch
-            while deleted >= batch:
-                deleted = self.write(
-                    lambda connection, hour=hour: retention.purge_batch(  # type: ignore[misc]
-                        connection, self.dialect, purge, hour, most=batch
-                    )
-                )
-                yield deleted
-        if not purge.keep_usage:
-            self.write(
-                lambda connection: rollups.drop_kept(connection, purge.before, log_type=purge.log_type)
-            )
+        owner = marks.new_owner()
+        self.write(partial(self._hold_purge, owner=owner))
+        try:
+            with self.reading() as connection:
+                hours = list(retention.hours(connection, purge))
+            for hour in hours:
+                deleted = batch
+                while deleted >= batch:
+                    work = partial(self._purge_batch, purge=purge, hour=hour, batch=batch, owner=owner)
+                    deleted = self.write(work)
+                    yield deleted
+            if not purge.keep_usage:
+                self.write(partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type))
+        finally:
+            self.write(partial(marks.release, name="purge", owner=owner))
+
+    def _hold_purge(self, connection: Connection, *, owner: str) -> None:
+        marks.hold(connection, "purge", owner, now=int(self.clock()))
+
+    def _purge_batch(
+        self, connection: Connection, *, purge: Purge, hour: ids.IdRange, batch: int, owner: str
+    ) -> int:
+        self._hold_purge(connection, owner=owner)
+        return retention.purge_batch(connection, self.dialect, purge, hour, most=batch)
 
     def rebuild(self) -> Iterator[int]:
         """Build the buckets anew from the rows, yielding the start of each day once it is done."""
         with self.reading() as connection:
             days = rollups.days(connection)
         for day in days:
-            self.write(lambda connection, day=day: rollups.add_missing(connection, day, day + ids.DAY))  # type: ignore[misc]
+            self.write(partial(rollups.build, low=day, high=day + ids.DAY))
             yield day
 
-    # -- engine -----------------------------------------------------------------------------------------------
+    # -- engine --------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
         if self._pid != os.getpid():
@@ -273,8 +288,3 @@ class LogStore:
             log.error("%s (%s)", message, type(error).__name__)
             log.debug("the database error in full", exc_info=error)
             raise Unavailable(message, retry_after=5) from error
-
-
-def status(store: LogStore) -> dict[str, Any]:
-    """Return figures about the database, for operators."""
-    return store.dialect.status()

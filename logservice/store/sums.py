@@ -1,7 +1,7 @@
 """Exact sums over any range of time and any filters, without scanning the log.
 
-A range is cut into at most five parts: raw rows up to the first full hour, hourly buckets up to the first full
-day, daily buckets where the filters allow them, hourly buckets again, raw rows of the last partial hour.
+A range is cut into at most five parts: raw rows up to the first full hour, hourly buckets up to the first
+full day, daily buckets where the filters allow them, hourly buckets again, raw rows of the last partial hour.
 """
 
 from __future__ import annotations
@@ -109,13 +109,13 @@ def over(
 
 def _kept_at_edges(
     query: Query, columns: Callable[[Table], Sequence[ColumnElement[int]]]
-) -> list[Select[Any]]:
+) -> list[Select[*tuple[Any, ...]]]:
     """Return what adds the usage kept from purged rows where raw rows answer for part of an hour.
 
-    It stands at quarter hours: an edge inside one is moved back to its start, at both ends of a range alike, so that
-    adjoining ranges neither overlap nor leave a gap.
+    It stands at quarter hours: an edge inside one is moved back to its start, at both ends of a range
+    alike, so that adjoining ranges neither overlap nor leave a gap.
     """
-    selects = []
+    selects: list[Select[*tuple[Any, ...]]] = []
     for part in parts(query) if query.in_buckets else []:
         low, high = (_down(edge, ids.first_id(QUARTER)) for edge in (part.low, part.high))
         if part.table is records and low < high:
@@ -133,8 +133,9 @@ def count(connection: Connection, query: Query) -> int:
 def statistics(connection: Connection, query: Query, *, asked: int, now: int) -> dict[str, int]:
     """Return every stat of the list over the query, and `rpm` and `tpm` over the last minute.
 
-    `asked` is the type that stats without types of their own follow; `query` carries no type filter. Requests per
-    minute count rows, tokens per minute sum prompt and completion tokens, both from raw rows newer than a minute.
+    `asked` is the type that stats without types of their own follow; `query` carries no type filter.
+    Requests per minute count rows, tokens per minute sum prompt and completion tokens, both from raw rows
+    newer than a minute.
     """
     typed = Query(query.scope, query.filters.also(types=stats.types_needed(asked)), query.range)
     found = over(connection, typed, lambda table: stats.columns(table, asked))

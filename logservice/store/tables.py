@@ -125,3 +125,12 @@ idempotency = Table(
     Column("created_at", Integer, nullable=False),
 )
 Index("log_idempotency_created", idempotency.c.created_at)
+
+marks = Table(
+    "log_marks",
+    metadata,
+    # Work of which only one may be under way, who does it, and when the mark of a killed one expires.
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)

@@ -1,8 +1,8 @@
 """One writing thread per process, and one commit for all who wait.
 
-Requests hand their work to the thread and wait. The thread takes everything that gathered while it waited for the
-lock, runs each piece in a SAVEPOINT of one transaction, commits once, and only then lets the requests go: an
-acknowledged event is on disk, and sixteen small posts cost one flush instead of sixteen.
+Requests hand their work to the thread and wait. The thread takes everything that gathered while it waited
+for the lock, runs each piece in a SAVEPOINT of one transaction, commits once, and only then lets the
+requests go: an acknowledged event is on disk, and sixteen small posts cost one flush instead of sixteen.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class _Job:
 class GroupCommitWriter:
     """Runs work from many threads in shared transactions on one connection.
 
-    `connect` gives the connection, `lock` excludes the writers of other processes, `verify` is asked before each
-    commit whether the connection still writes to the right database, `after_commit` may tidy up under the lock.
+    `connect` gives the connection, `lock` excludes the writers of other processes, `verify` is asked before
+    each commit whether the connection still writes to the right database, `after_commit` may tidy up under
+    the lock.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class GroupCommitWriter:
             try:
                 with self._lock:
                     self._commit_together(self._take())
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
                 # The lock itself failed: nothing was taken, so everyone who waits is told.
                 self._fail(self._take(), error)
         self._close_connection()
@@ -144,7 +145,7 @@ class GroupCommitWriter:
                 for job in jobs:
                     self._run(connection, job)
                 self._verify()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is raised again in every thread that waits
             self._close_connection()
             self._fail(jobs, error)
             return
@@ -170,7 +171,7 @@ class GroupCommitWriter:
                 raise
             savepoint.rollback()
             job.error = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is raised again in the thread that waits
             savepoint.rollback()
             job.error = error
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from flask import request
@@ -38,24 +40,50 @@ def read() -> Body:
     return Body(content, kind == _LINES)
 
 
-def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[bytes | msgspec.Raw]:
-    """Return the single events of a body: one object, an array of them, or one on each line.
-
-    With `lines_unlabelled`, several lines labelled as one JSON value are taken for what they are.
-    """
-    content = body.content.strip()
-    if not content:
-        raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")
+def events(body: Body) -> Sequence[bytes | msgspec.Raw]:
+    """Return the single events of a body: one object, an array of them, or one on each line."""
+    content = _not_empty(body)
     if body.in_lines:
         return _lines(content)
     try:
         return _ARRAY.decode(content) if content.startswith(b"[") else [_ONE.decode(content)]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        if lines_unlabelled and b"\n" in content and content.startswith(b"{"):
+        raise ApiError(400, f"body: not valid JSON ({error})") from None
+    except RecursionError:
+        raise ApiError(400, "body: nested too deeply") from None
+
+
+def foreign_events(body: Body) -> Sequence[Any]:
+    """Return the single events of a body that a foreign producer wrote, decoded; lines of it as bytes.
+
+    Python producers write NaN and lone surrogates, which are no JSON, and label lines as one value: one
+    such event must not cost the others, so what a strict reader refuses is read as Python reads it.
+    """
+    content = _not_empty(body)
+    try:
+        decoded = decode_loosely(content)
+    except ValueError as error:
+        if content.startswith(b"{") and b"\n" in content:
             return _lines(content)
         raise ApiError(400, f"body: not valid JSON ({error})") from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
+    return decoded if isinstance(decoded, list) else [decoded]
+
+
+def decode_loosely(content: bytes) -> Any:
+    """Return a JSON value, NaN and lone surrogates allowed. Raises ValueError or RecursionError."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return json.loads(content)
+
+
+def _not_empty(body: Body) -> bytes:
+    content = body.content.strip()
+    if not content:
+        raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")
+    return content
 
 
 def _lines(content: bytes) -> list[bytes | msgspec.Raw]:

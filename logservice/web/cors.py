@@ -13,14 +13,18 @@ _HEADERS = ["Content-Type", "Authorization"]
 
 
 def open_to_all(bp: Blueprint) -> None:
-    """Let any origin read what a blueprint answers, failures included; no credentials of the browser's own."""
+    """Let any origin read what a blueprint answers, failures included; no credentials of the browser's
+    own.
+    """
     # Functions called after a request run in reverse order: this one sees what the library wrote.
     bp.after_request(_name_everything)
     CORS(bp, origins="*", send_wildcard=True, methods=["GET"], allow_headers=_HEADERS)
 
 
 def open_to_listed(app: Flask, prefixes: list[str], besides: str) -> None:
-    """Let the origins of LOGSERVICE_CORS_ORIGINS read what is answered below some prefixes, one path excepted."""
+    """Let the origins of LOGSERVICE_CORS_ORIGINS read what is answered below some prefixes, one path
+    excepted.
+    """
     origins = current_state().settings.cors_origins
     if not origins:
         return

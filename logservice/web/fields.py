@@ -69,7 +69,7 @@ class EpochSeconds(fields.Integer):
         return min(seconds, ids.MAX_SECOND)
 
 
-class TypeOrName(fields.Integer):
+class TypeOrName(fields.Field[int | None]):
     """A log type by number or name; 0 stands for all and becomes None."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | None:

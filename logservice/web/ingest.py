@@ -1,7 +1,7 @@
 """Where events come in: our own, and those of producers that speak a format of their own.
 
-Two blueprints, for two prefixes: the events of the specification's own API lie beside the logs, foreign formats below a
-prefix the application chooses.
+Two blueprints, for two prefixes: the events of the specification's own API lie beside the logs, foreign
+formats below a prefix the application chooses.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from .bodies import Body
 from .responses import ApiError, recorded
 from .state import current_state
 
-Raw = bytes | msgspec.Raw
-#: Makes a clean record of one event, or raises InvalidValue.
-Read = Callable[[Raw, float], Record]
+#: Makes a clean record of one event at a time in epoch seconds, or raises InvalidValue.
+Read = Callable[[Any, float], Record]
 
 events_bp = Blueprint("logservice_events", __name__)
 sources_bp = Blueprint("logservice_sources", __name__)
@@ -47,17 +46,17 @@ def post_events() -> Response:
 def post_litellm() -> Response:
     """Store what LiteLLM's `generic_api` callback sends, in any of its three forms."""
     body = bodies.read()
-    return _store(body, bodies.events(body, lines_unlabelled=True), _litellm_event)
+    return _store(body, bodies.foreign_events(body), _litellm_event)
 
 
-def _own_event(raw: Raw, now: float) -> Record:
+def _own_event(raw: bytes | msgspec.Raw, now: float) -> Record:
     return records.from_json(raw, now=now)
 
 
-def _litellm_event(raw: Raw, now: float) -> Record:
+def _litellm_event(item: Any, now: float) -> Record:
     try:
-        payload: Any = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        payload = bodies.decode_loosely(item) if isinstance(item, bytes) else item
+    except ValueError as error:
         raise InvalidValue(f"not valid JSON ({error})") from None
     quota_per_unit = current_state().settings.quota_per_unit
     try:
@@ -67,23 +66,20 @@ def _litellm_event(raw: Raw, now: float) -> Record:
     return records.from_mapping(event, now=now)
 
 
-def _store(body: Body, raw_events: Sequence[Raw], read: Read) -> Response:
+def _store(body: Body, raw_events: Sequence[Any], read: Read) -> Response:
     """Store the valid ones of some events in one transaction and report the others one by one."""
     store = current_state().store
     key = _idempotency_key(body)
     accepted, rejected = _sorted_out(raw_events, read, store.clock())
     if rejected and not accepted:
-        first = rejected[0]
-        raise ApiError(
-            400,
-            f"none of {len(rejected)} events was valid; the first, index {first['index']}: {first['message']}",
-        )
+        first = "the first, index {index}: {message}".format(**rejected[0])
+        raise ApiError(400, f"none of {len(rejected)} events was valid; {first}")
     answer = orjson.dumps({"accepted": len(accepted), "rejected": rejected}).decode()
     return recorded(store.record(accepted, key=key, answer=answer))
 
 
 def _sorted_out(
-    raw_events: Sequence[Raw], read: Read, now: float
+    raw_events: Sequence[Any], read: Read, now: float
 ) -> tuple[list[Record], list[dict[str, Any]]]:
     accepted: list[Record] = []
     rejected: list[dict[str, Any]] = []

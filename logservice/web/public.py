@@ -21,7 +21,9 @@ cors.open_to_all(bp)
 @requires_key
 @takes(KeyLogs)
 def logs(query: Query) -> Response:
-    """Rows of the key's token, oldest first (existing pages reverse them): the newest, or one page of them."""
+    """Rows of the key's token, oldest first (existing pages reverse them): the newest, or one page of
+    them.
+    """
     state = current_state()
     limit, offset = state.settings.token_log_limit, 0
     page = query.get("p", 0)

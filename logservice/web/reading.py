@@ -1,4 +1,6 @@
-"""What users and administrators ask alike: a page, statistics, a search; they differ in scope and audience."""
+"""What users and administrators ask alike: a page, statistics, a search; they differ in scope and
+audience.
+"""
 
 from __future__ import annotations
 

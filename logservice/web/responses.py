@@ -68,7 +68,9 @@ def from_domain(error: LogServiceError) -> Response:
 
 
 def from_http(error: HTTPException) -> Response:
-    """Return the failure of an error that Flask or Werkzeug raised, its headers kept (Allow, for instance)."""
+    """Return the failure of an error that Flask or Werkzeug raised, its headers kept (Allow, for
+    instance).
+    """
     status = error.code or 500
     kept = {
         name: value

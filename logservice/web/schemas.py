@@ -11,7 +11,7 @@ from .fields import EpochSeconds, PageNumber, PageSize, PlainText, TypeOrName, W
 PAGE_SIZE = 20
 SEARCH_LIMIT = 100
 
-# -- query strings ----------------------------------------------------------------------------------------------
+# -- query strings -----------------------------------------------------------------------------------------
 
 
 class QueryString(Schema):
@@ -107,7 +107,7 @@ class Purging(Schema):
         return {name: value for name, value in data.items() if value.strip() != ""}
 
 
-# -- rows -------------------------------------------------------------------------------------------------------
+# -- rows --------------------------------------------------------------------------------------------------
 
 
 class KeyRow(Schema):

@@ -1,13 +1,16 @@
 """The one place that names a database.
 
-`expressions` and `schema` hold what a statement or a table needs in the words of each engine; a `Dialect` holds
-what an engine needs around the statements: how to open it, how to write, how to search. The rest of the store
-asks for a dialect once, by the engine's own name, and never looks at that name again.
+`expressions` and `schema` hold what a statement or a table needs in the words of each engine; a `Dialect`
+holds what an engine needs around the statements: how to open it, how to write, how to search. The rest of
+the store asks for a dialect once, by the engine's own name, and never looks at that name again.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
@@ -33,14 +36,15 @@ __all__ = [
 _DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLiteDialect}
 
 
-def engine_settings(url: str, folder: str, *, waiting_time: float = 10.0) -> dict[str, object]:
+def engine_settings(url: str, folder: str, *, waiting_time: float = 10.0) -> dict[str, Any]:
     """Return what `create_engine` needs to read from `url`, the URL itself under "url".
 
-    A relative file lies in `folder`. Raises InvalidValue for a URL that cannot be read or an engine that is unknown.
+    A relative file lies in `folder`. Raises InvalidValue for a URL that cannot be read or an engine that is
+    unknown.
     """
     try:
         parsed = make_url(url)
-    except Exception as error:
+    except (ArgumentError, ValueError) as error:
         raise InvalidValue(f"LOGSERVICE_DATABASE_URL: not a database URL ({type(error).__name__})") from None
     return _dialect(parsed.get_backend_name()).engine_settings(parsed, folder, waiting_time=waiting_time)
 

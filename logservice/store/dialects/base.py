@@ -35,7 +35,7 @@ class Dialect(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, object]:
+    def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         """Return the keywords of `create_engine` for the engine that reads."""
 
     @abc.abstractmethod

@@ -77,7 +77,9 @@ def total(expression: ColumnElement[int]) -> ColumnElement[int]:
     return cast(func.coalesce(func.sum(expression), 0), BigInteger)
 
 
-def add_up(name: str, table: Table, measures: tuple[str, ...], source: Select[Any] | None = None) -> Any:
+def add_up(
+    name: str, table: Table, measures: tuple[str, ...], source: Select[*tuple[Any, ...]] | None = None
+) -> Any:
     """Return the statement that adds rows to a table of sums: new keys are inserted, known ones added to.
 
     The rows come from `source`, whose columns are those of the table in order, or are given at execution.

@@ -1,8 +1,8 @@
 """SQLite: a file, one writer at a time, and a write-ahead log that only writers may fold back.
 
-SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections commit and checkpoint at the same moment, and its
-busy handler is unfair. So every process writes through one thread that queues on a lock file beside the database
-and checkpoints under that lock; everything else opens the file read-only.
+SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections commit and checkpoint at the same
+moment, and its busy handler is unfair. So every process writes through one thread that queues on a lock
+file beside the database and checkpoints under that lock; everything else opens the file read-only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote
 
 from sqlalchemy import (
@@ -71,7 +71,7 @@ class SQLiteDialect(Dialect):
         _listen_to_reader(engine, self.path)
 
     @classmethod
-    def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, object]:
+    def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         if url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", ""):
             raise InvalidValue("LOGSERVICE_DATABASE_URL: SQLite needs a file, for several workers share it")
         path = Path(folder, _path(url))
@@ -116,18 +116,16 @@ class SQLiteDialect(Dialect):
         return {second: last for second, last in rows if last is not None}
 
     def index_contents(self, connection: Connection, contents: Iterable[tuple[int, str]]) -> None:
-        self._post(connection, f"INSERT INTO {_INDEX} (rowid, content) VALUES (?, ?)", contents)
+        _post(connection, _ADD_POSTINGS, contents)
 
     def unindex_contents(self, connection: Connection, contents: Iterable[tuple[int, str]]) -> None:
-        self._post(
-            connection, f"INSERT INTO {_INDEX} ({_INDEX}, rowid, content) VALUES ('delete', ?, ?)", contents
-        )
+        _post(connection, _REMOVE_POSTINGS, contents)
 
     def clear_contents(self, connection: Connection) -> None:
-        connection.exec_driver_sql(f"INSERT INTO {_INDEX} ({_INDEX}) VALUES ('delete-all')")
+        connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
 
     def search_index(self, folded: str) -> SearchIndex | None:
-        """Ask for all trigrams of the keyword: without positions in the index a phrase cannot be asked for."""
+        """Ask for all trigrams of the keyword: an index without positions knows no phrases."""
         trigrams = dict.fromkeys(folded[start : start + 3] for start in range(len(folded) - 2))
         if not trigrams:
             return None
@@ -151,12 +149,6 @@ class SQLiteDialect(Dialect):
             "wal_bytes": wal.stat().st_size if wal.exists() else 0,
         }
 
-    @staticmethod
-    def _post(connection: Connection, statement: str, contents: Iterable[tuple[int, str]]) -> None:
-        rows = [(row_id, content.casefold()) for row_id, content in contents if content]
-        if rows:
-            connection.exec_driver_sql(statement, rows)
-
     def _new_writer(self) -> GroupCommitWriter:
         return GroupCommitWriter(
             self._connect_writer,
@@ -176,7 +168,7 @@ class SQLiteDialect(Dialect):
         return engine.connect()
 
     def _verify(self) -> None:
-        """Refuse to go on when the file at the path is not the one that is open: a deleted file takes writes."""
+        """Refuse to write to a file that is no longer the one at the path: nobody would find it again."""
         if _identity(self.path) != self._seen:
             raise Unavailable(f"the database file {self.path.name} was deleted or replaced", retry_after=5)
 
@@ -185,10 +177,20 @@ class SQLiteDialect(Dialect):
             _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
+# A contentless index is told what it forgets: the texts it was given come along with the row ids.
+_ADD_POSTINGS = "INSERT INTO log_content_index (rowid, content) VALUES (?, ?)"
+_REMOVE_POSTINGS = "INSERT INTO log_content_index (log_content_index, rowid, content) VALUES ('delete', ?, ?)"
+_REMOVE_ALL_POSTINGS = "INSERT INTO log_content_index (log_content_index) VALUES ('delete-all')"
 _LAST_IDS = text(
     "SELECT value, (SELECT max(id) FROM log_records WHERE id >= value << 21 AND id < (value + 1) << 21)"
     " FROM json_each(:seconds)"
 )
+
+
+def _post(connection: Connection, statement: str, contents: Iterable[tuple[int, str]]) -> None:
+    rows = [(row_id, content.casefold()) for row_id, content in contents if content]
+    if rows:
+        connection.exec_driver_sql(statement, rows)
 
 
 def _path(url: URL) -> Path:
@@ -211,9 +213,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
+    return cast(sqlite3.Connection, connection.connection.driver_connection)
 
 
 def _contains_folded(content: str, folded: str) -> bool:

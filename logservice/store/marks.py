@@ -1,0 +1,35 @@
+"""Marks in the database for work of which only one may be under way, whichever process does it.
+
+A mark expires, so that work that was killed does not stand in the way for ever; work that goes on renews it.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Connection, delete, insert, select
+
+from ..errors import Conflict
+from .tables import marks
+
+#: Seconds after which a mark that was not renewed is taken for that of a killed process.
+LIFETIME = 60
+
+
+def new_owner() -> str:
+    """Return a name for one piece of work, unlike any other."""
+    return secrets.token_hex(8)
+
+
+def hold(connection: Connection, name: str, owner: str, *, now: int) -> None:
+    """Take or renew a mark. Raises Conflict while somebody else holds it."""
+    held = connection.execute(select(marks).where(marks.c.name == name)).one_or_none()
+    if held is not None and held.owner != owner and held.expires_at > now:
+        raise Conflict(f"a {name} is running already; try again when it is done")
+    connection.execute(delete(marks).where(marks.c.name == name))
+    connection.execute(insert(marks).values(name=name, owner=owner, expires_at=now + LIFETIME))
+
+
+def release(connection: Connection, name: str, owner: str) -> None:
+    """Give a mark back; one that somebody else holds by now stays."""
+    connection.execute(delete(marks).where(marks.c.name == name, marks.c.owner == owner))
