@@ -15,9 +15,9 @@ from random import Random
 from typing import Any
 
 from .errors import InvalidValue
+from .store.ids import DAY
 from .store.log_types import LogType
 
-DAY = 86400
 QUOTA_PER_USD = 500_000
 SESSION_SECONDS = 15 * 60
 #: Calls in a session, 25 on average.
@@ -154,7 +154,7 @@ MODELS = (
     Model("grok-4", 1.5, 5, 0.25),
     Model("mistral-large-latest", 1, 3, 0.5),
 )
-GROUPS = {"default": 1.0, "vip": 0.8, "svip": 0.65}
+GROUPS: dict[str, float] = {"default": 1, "vip": 0.8, "svip": 0.65}
 GROUP_WEIGHTS = (80, 15, 5)
 TOKEN_NAMES = ("default", "laptop", "batch")
 NAMED_USERS = {1: "alice", 2: "bob"}

@@ -1,0 +1,29 @@
+"""The `logservice` command, also `flask logservice` in an application that mounts the log."""
+
+from __future__ import annotations
+
+import click
+
+from .database import init_db, purge, rebuild
+from .demonstration import demo
+from .group import CommandGroup, show_help
+from .importing import import_events
+from .serving import serve
+from .tokens import token
+from .users import user
+
+__all__ = ["logservice"]
+
+
+@click.group(cls=CommandGroup, invoke_without_command=True)
+@click.pass_context
+def logservice(context: click.Context) -> None:
+    """The usage log of an LLM gateway.
+
+    Settings are LOGSERVICE_* in the environment. An error is one line on standard error and exit status 1.
+    """
+    show_help(context)
+
+
+for command in (serve, demo, init_db, user, token, import_events, purge, rebuild):
+    logservice.add_command(command)

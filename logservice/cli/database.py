@@ -1,0 +1,80 @@
+"""Commands that look after the database: `init-db`, `purge`, `rebuild`."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import InvalidValue
+from ..store import log_types
+from ..store.retention import Purge
+from ..store.store import LogStore
+from . import times
+from .group import with_store
+from .output import echo_json, json_option, moment, progress
+
+
+@click.command("init-db")
+@with_store
+def init_db(store: LogStore) -> None:
+    """Create what is missing of the database. Nobody gets a login by it."""
+    store.create()
+    click.echo("The database is ready.")
+
+
+@click.command()
+@click.option(
+    "--before", required=True, metavar="TIME", help="Epoch seconds, ISO 8601 or an age such as 90d."
+)
+@click.option("--type", "log_type", metavar="TYPE", help="Only rows of this type, by number or name.")
+@click.option("--dry-run", is_flag=True, help="Only count the rows.")
+@json_option
+@with_store
+def purge(store: LogStore, before: str, log_type: str | None, dry_run: bool, as_json: bool) -> None:
+    """Delete rows older than TIME, with their usage.
+
+    An age is written 30m, 12h, 90d or 2w; ISO 8601 without a zone is UTC. A purge that is cut short leaves a sound log, and running it again goes on where it stopped.
+    """
+    old = Purge(before=_before(before, store.clock()), log_type=_type(log_type))
+    rows = store.to_purge(old) if dry_run else _purge(store, old)
+    if as_json:
+        echo_json({"before": old.before, "type": old.log_type, "rows": rows, "dry_run": dry_run})
+        return
+    done = "Would delete" if dry_run else "Deleted"
+    click.echo(f"{done} {rows:,} rows older than {moment(old.before)}.")
+
+
+@click.command()
+@json_option
+@with_store
+def rebuild(store: LogStore, as_json: bool) -> None:
+    """Build the usage sums anew from the rows. Usage kept from purged rows stays."""
+    days = 0
+    with progress("Rebuilding") as advance:
+        for _ in store.rebuild():
+            days += 1
+            advance(1)
+    if as_json:
+        echo_json({"days": days})
+        return
+    click.echo(f"Rebuilt the usage of {days:,} days.")
+
+
+def _purge(store: LogStore, old: Purge) -> int:
+    deleted = 0
+    with progress("Purging", store.to_purge(old)) as advance:
+        for rows in store.purge(old):
+            deleted += rows
+            advance(rows)
+    return deleted
+
+
+def _before(text: str, now: float) -> int:
+    try:
+        return times.parse_past(text, now=now)
+    except InvalidValue as error:
+        raise InvalidValue(f"--before: {error}") from None
+
+
+def _type(text: str | None) -> int | None:
+    """Return the number of a type; 0 stands for all, as in the HTTP interface."""
+    return None if text in (None, "0") else int(log_types.parse(text))

@@ -1,0 +1,68 @@
+"""Moments as people type them: epoch seconds, ISO 8601, or an age."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+
+from ..errors import InvalidValue
+from ..store import ids
+
+_EPOCH = re.compile(r"([0-9]+)(?:\.[0-9]+)?", re.ASCII)
+_AGE = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+#: As many digits as epoch seconds of today have in milliseconds, less one.
+_DIGITS_OF_MILLISECONDS = 12
+
+
+def parse(text: str, *, now: float) -> int:
+    """Return the second that a text names, a fraction being floored. Raises InvalidValue.
+
+    ISO 8601 without a zone is UTC; an age such as 90d, 12h, 30m or 2w is that long before `now`.
+    """
+    text = text.strip()
+    if digits := _EPOCH.fullmatch(text):
+        return _bounded(text, _second_of_digits(text, digits[1]))
+    if age := _AGE.fullmatch(text):
+        return _bounded(text, _ago(text, int(age[1]) * _UNITS[age[2]], now))
+    return _bounded(text, _second_of_iso(text))
+
+
+def parse_past(text: str, *, now: float) -> int:
+    """Return the second that a text names; one in the future raises InvalidValue too."""
+    second = parse(text, now=now)
+    if second > now:
+        raise InvalidValue(f"{text!r} is in the future")
+    return second
+
+
+def _second_of_digits(text: str, digits: str) -> int:
+    if len(digits) >= _DIGITS_OF_MILLISECONDS:
+        raise InvalidValue(f"{text[:40]!r} looks like milliseconds; epoch times are in seconds here")
+    return int(digits)
+
+
+def _ago(text: str, seconds: int, now: float) -> int:
+    if seconds == 0:
+        raise InvalidValue(f"{text!r} is no age; the shortest is 1s")
+    return math.floor(now) - seconds
+
+
+def _second_of_iso(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+        return math.floor((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        raise InvalidValue(
+            f"{text[:40]!r} is no time: give epoch seconds, ISO 8601 such as 2025-01-31T12:00:00Z, "
+            "or an age such as 90d, 12h, 30m or 2w"
+        ) from None
+
+
+def _bounded(text: str, second: int) -> int:
+    if second < ids.MIN_SECOND:
+        raise InvalidValue(f"{text!r} is not after the start of 1970")
+    if second > ids.MAX_SECOND:
+        raise InvalidValue(f"{text!r} is after the year 2106")
+    return second

@@ -1,0 +1,126 @@
+"""A real service in a process of its own, under gunicorn, on a free port of this machine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine
+
+from logservice.store import accounts, dialects
+from logservice.store.store import LogStore
+
+TOKENS = {"root": "root-access-token-1", "gateway": "gateway-access-token-1", "alice": "alice-access-token-1"}
+ROLES = {"root": "admin", "gateway": "writer", "alice": "user"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: its port, its instance folder, its master process."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> http.client.HTTPConnection:
+        """Return a connection that may be used for many requests."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def get(self, path: str, *, user: str = "root") -> Any:
+        """Return the data of a successful GET."""
+        connection = self.open()
+        try:
+            status, answer = send(connection, "GET", path, user=user)
+        finally:
+            connection.close()
+        assert status == 200, answer
+        assert answer["success"], answer
+        return answer["data"]
+
+
+def send(
+    connection: http.client.HTTPConnection, method: str, path: str, *, user: str = "root", body: Any = None
+) -> tuple[int, Any]:
+    """Send one request with a user's access token and return (status, answer)."""
+    headers = {"Authorization": f"Bearer {TOKENS[user]}"}
+    sent = None if body is None else json.dumps(body)
+    if sent is not None:
+        headers["Content-Type"] = "application/json"
+    connection.request(method, path, sent, headers)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+@contextmanager
+def serving(folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """Serve a new database in `folder` until the block ends; then stop and check that it stopped cleanly."""
+    _create(folder)
+    port = _free_port()
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
+    process = subprocess.Popen(
+        [*command, "logservice.app:create_app()"],
+        env={
+            **os.environ,
+            "LOGSERVICE_INSTANCE_PATH": str(folder),
+            "LOGSERVICE_BIND": f"127.0.0.1:{port}",
+            "LOGSERVICE_WORKERS": str(workers),
+            **(environ or {}),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    service = Service(port, folder, process)
+    try:
+        _wait_until_ready(service)
+        yield service
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=40) == 0
+
+
+def _create(folder: Path) -> None:
+    """Create the database and the logins, as `init-db` and `user add` would."""
+    settings = dialects.engine_settings("sqlite:///logservice.db", str(folder))
+    store = LogStore(create_engine(**settings))
+    store.create()
+    for name, secret in TOKENS.items():
+        store.write(
+            lambda connection, name=name, secret=secret: accounts.add_user(
+                connection, name, role=ROLES[name], secret=secret
+            )
+        )
+    store.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(service: Service) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            service.get("/readyz")
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the service did not start within 30 seconds")

@@ -1,0 +1,101 @@
+"""The service as it runs: several gunicorn workers, many clients at once, a real database file."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.serving import Service, send, serving
+
+CLIENTS = 16
+SECONDS = float(os.environ.get("LOGSERVICE_TEST_LOAD_SECONDS", "20"))
+READS = ("/api/log/?page_size=20", "/api/log/stat", "/api/log/self", "/api/log/search?keyword=client")
+
+
+@dataclass
+class Ledger:
+    """What the clients saw: the request ids that were acknowledged, and every status."""
+
+    acknowledged: set[str] = field(default_factory=set)
+    statuses: Counter[int] = field(default_factory=Counter)
+    errors: list[BaseException] = field(default_factory=list)
+
+
+def _client(service: Service, number: int, ledger: Ledger, until: float) -> None:
+    """Post single events and small batches, and read in between, until the time is up."""
+    connection, turn = service.open(), 0
+    try:
+        while time.monotonic() < until:
+            turn += 1
+            ids = [f"client-{number}-{turn}-{part}" for part in range(1 + turn % 3)]
+            events = [
+                {"request_id": name, "username": f"user{number}", "content": f"client {name}"} for name in ids
+            ]
+            status, answer = send(connection, "POST", "/api/log/", user="gateway", body=events)
+            ledger.statuses[status] += 1
+            if status == 200 and answer["data"]["accepted"] == len(ids):
+                ledger.acknowledged.update(ids)
+            status, _ = send(connection, "GET", READS[turn % len(READS)])
+            ledger.statuses[status] += 1
+    except Exception as error:  # noqa: BLE001  # the test reports it from its own thread
+        ledger.errors.append(error)
+    finally:
+        connection.close()
+
+
+def _stored_ids(service: Service) -> list[str]:
+    """Return the request id of every row, page by page through the API."""
+    found: list[str] = []
+    before = ""
+    while True:
+        page = service.get(f"/api/log/?page_size=100&before={before or 2**53}")
+        if not page["items"]:
+            assert len(found) == page["total"]
+            return found
+        found += [row["request_id"] for row in page["items"]]
+        before = page["items"][-1]["id"]
+
+
+@pytest.mark.load
+def test_two_workers_lose_nothing_under_sixteen_clients(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with serving(tmp_path, workers=2) as service:
+        until = time.monotonic() + SECONDS
+        clients = [
+            threading.Thread(target=_client, args=(service, number, ledger, until))
+            for number in range(CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        stored = _stored_ids(service)
+    assert ledger.errors == []
+    assert set(ledger.statuses) == {200}
+    assert len(ledger.acknowledged) > CLIENTS * SECONDS
+    assert len(stored) == len(set(stored))
+    assert set(stored) == ledger.acknowledged
+
+
+def test_the_rate_limit_counts_across_workers(tmp_path: Path) -> None:
+    """Connections spread over both workers, and yet ten requests are let through, not ten for each."""
+    environ = {"LOGSERVICE_TOKEN_RATE_LIMIT": "50/hour"}
+    with serving(tmp_path, workers=2, environ=environ) as service:
+        messages = Counter(_ask_for_unknown_key(service) for _ in range(24))
+    assert messages == {"Token不存在或无权限": 10, "too many requests": 14}
+
+
+def _ask_for_unknown_key(service: Service) -> str:
+    connection = service.open()
+    try:
+        _, answer = send(connection, "GET", "/api/log/token?key=sk-nobody-knows-this-one")
+    finally:
+        connection.close()
+    message: str = answer["message"]
+    return message
