@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import Service, send, serving
+from tests.serving import TOKENS, Service, send, serving
 
 CLIENTS = 16
 SECONDS = float(os.environ.get("LOGSERVICE_TEST_LOAD_SECONDS", "20"))
@@ -99,3 +99,22 @@ def _ask_for_unknown_key(service: Service) -> str:
         connection.close()
     message: str = answer["message"]
     return message
+
+
+def test_a_chunked_body_that_is_too_long_is_refused_whole(tmp_path: Path) -> None:
+    """Only a real server passes on a body without a length, and its end must not be cut off silently."""
+    line = b'{"content": "one of many"}\n'
+    with serving(tmp_path, workers=1, environ={"LOGSERVICE_MAX_BODY": "1000"}) as service:
+        assert _post_in_chunks(service, [line] * 30) == 200
+        assert _post_in_chunks(service, [line] * 40) == 413
+        assert service.get("/api/log/")["total"] == 30
+
+
+def _post_in_chunks(service: Service, lines: list[bytes]) -> int:
+    connection = service.open()
+    headers = {"Authorization": f"Bearer {TOKENS['gateway']}", "Content-Type": "application/x-ndjson"}
+    try:
+        connection.request("POST", "/api/log/", iter(lines), headers, encode_chunked=True)
+        return connection.getresponse().status
+    finally:
+        connection.close()

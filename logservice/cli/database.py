@@ -32,7 +32,8 @@ def init_db(store: LogStore) -> None:
 def purge(store: LogStore, before: str, log_type: str | None, dry_run: bool, as_json: bool) -> None:
     """Delete rows older than TIME, with their usage.
 
-    An age is written 30m, 12h, 90d or 2w; ISO 8601 without a zone is UTC. A purge that is cut short leaves a sound log, and running it again goes on where it stopped.
+    An age is written 30m, 12h, 90d or 2w; ISO 8601 without a zone is UTC. A purge that is
+    cut short leaves a sound log, and running it again goes on where it stopped.
     """
     old = Purge(before=_before(before, store.clock()), log_type=_type(log_type))
     rows = store.to_purge(old) if dry_run else _purge(store, old)

@@ -91,12 +91,20 @@ def _lines(content: bytes) -> list[bytes | msgspec.Raw]:
 
 
 def _received(limit: int) -> bytes:
-    """Read the body. A limit of the host's own stays in force when it is lower."""
-    request.max_content_length = min(limit, request.max_content_length or limit)
+    """Read the body. A limit of the host's own stays in force when it is lower.
+
+    One byte more than allowed is asked for: of a chunked body that is too long, no more than that arrives,
+    and nothing else would tell it from a shorter one.
+    """
+    limit = min(limit, request.max_content_length or limit)
+    request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=False)
+        content = request.get_data(cache=False)
     except ClientDisconnected:
         raise ApiError(400, "body: ended too early") from None
+    if len(content) > limit:
+        raise ApiError(413, f"body: longer than {limit} bytes")
+    return content
 
 
 def _unpacked(content: bytes, limit: int) -> bytes:

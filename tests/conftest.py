@@ -1,0 +1,109 @@
+"""A whole service for each test, on a database of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection
+
+from logservice import create_app
+from logservice.store import accounts
+from logservice.store.store import LogStore
+from logservice.web.state import EXTENSION
+from tests.rows import KEYS, NOW, PEOPLE
+
+MakeApp = Callable[..., Flask]
+
+
+class Clock:
+    """A clock that is set by hand, in epoch seconds."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name.startswith("LOGSERVICE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=["sqlite"])
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database; every test runs once on each engine that stands here."""
+    urls = {"sqlite": f"sqlite:///{tmp_path / 'log.db'}"}
+    return urls[request.param]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time of the service under test."""
+    return Clock()
+
+
+@pytest.fixture
+def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
+    """Start the service on the database of the test: `make_app(MAX_BODY="1KB")`. All are stopped at the end."""
+    apps: list[Flask] = []
+
+    def make(**settings: Any) -> Flask:
+        defaults = {"DATABASE_URL": db_url, "TOKEN_RATE_LIMIT": "100000/minute"}
+        config = {f"LOGSERVICE_{name}": value for name, value in {**defaults, **settings}.items()}
+        app = create_app(config, instance_path=str(tmp_path))
+        store_of(app).clock = clock
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        store_of(app).close()
+
+
+def store_of(app: Flask) -> LogStore:
+    """Return the store of an application."""
+    store: LogStore = app.extensions[EXTENSION].store
+    return store
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """The service with its defaults, known to the people of `tests.rows`."""
+    app = make_app()
+    store_of(app).write(_introduce_everybody)
+    return app
+
+
+def _introduce_everybody(connection: Connection) -> None:
+    for username, role, user_id, secret in PEOPLE:
+        accounts.add_user(connection, username, role=role, user_id=user_id, secret=secret)
+    for name, user_id, token_id, key in KEYS:
+        accounts.add_token(connection, name, user_id=user_id, token_id=token_id, key=key)
+
+
+@pytest.fixture
+def store(app: Flask) -> LogStore:
+    """The store under the service."""
+    return store_of(app)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Somebody who calls the service; who it is, the headers of each call say."""
+    return app.test_client()
+
+
+@pytest.fixture
+def client_with(app: Flask, make_app: MakeApp) -> Callable[..., FlaskClient]:
+    """Call the same service with other settings: `client_with(LEGACY_STATUS="1")`."""
+    return lambda **settings: make_app(**settings).test_client()

@@ -1,0 +1,213 @@
+"""Rows for the store's tests: how they are made, put in, read back and compared, by the plainest means there are."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, select
+
+from logservice.store import ids, pages, records, tables
+from logservice.store.filters import Filters
+from logservice.store.ids import IdRange
+from logservice.store.records import Record
+from logservice.store.scope import Scope
+from logservice.store.store import LogStore
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+HOUR, DAY = ids.HOUR, ids.DAY
+#: Midnight (UTC) of a day in November 2023, around which the tests put their rows.
+MIDNIGHT = 1_700_006_400
+#: The time it is for the events: the noon after it.
+NOW = MIDNIGHT + DAY // 2
+
+SITE = Scope.site()
+ALL = Filters()
+EVER = ids.between()
+FIELDS = tuple(pages.FIELDS)
+
+
+def make_record(**fields: Any) -> Record:
+    """Return the clean record of an event: a call of alice's at midnight unless `fields` say otherwise."""
+    return records.from_mapping({"created_at": MIDNIGHT, "username": "alice", **fields}, now=NOW)
+
+
+def make_records(number: int, *, seed: int = 0, days: int = 3, **fields: Any) -> list[Record]:
+    """Return calls of few users, tokens and models, scattered over the days before midnight."""
+    draw = random.Random(seed)
+    return [make_record(**_scattered(draw, days), **fields) for _ in range(number)]
+
+
+def _scattered(draw: random.Random, days: int) -> Row:
+    return {
+        "created_at": MIDNIGHT - draw.randrange(days * DAY),
+        "type": draw.choice((1, 2, 2, 2, 4, 5)),
+        "username": draw.choice(("alice", "bob", "Bob")),
+        "token_id": draw.choice((0, 7, 8)),
+        "token_name": draw.choice(("", "laptop", "server")),
+        "model_name": draw.choice(("gpt-4o", "gpt-4o-mini", "claude")),
+        "channel_id": draw.randrange(3),
+        "group": draw.choice(("default", "vip")),
+        "quota": draw.randrange(-50, 1000),
+        "prompt_tokens": draw.randrange(100),
+        "completion_tokens": draw.randrange(100),
+        "cached_tokens": draw.randrange(10),
+        "use_time_ms": draw.randrange(5000),
+        "ip": draw.choice(("", "10.0.0.1", "10.0.0.2")),
+        "request_id": draw.choice(("", "r-1", "r-2")),
+    }
+
+
+def record(store: LogStore, *events: Row) -> list[Row]:
+    """Record events in one go and return all rows of the log, oldest first."""
+    store.record([make_record(**event) for event in events])
+    return raw_rows(store)
+
+
+def raw_rows(store: LogStore) -> list[Row]:
+    """Return all rows as they stand in their table, with the second they were created in, oldest first."""
+    with store.reading() as connection:
+        found = connection.execute(select(tables.records).order_by(tables.records.c.id)).mappings().all()
+    return [{**row, "created_at": row["id"] >> 21} for row in found]
+
+
+def contents(rows: Iterable[Row]) -> list[str]:
+    """Return what the rows say, in their order."""
+    return [row["content"] for row in rows]
+
+
+def row_ids(rows: Iterable[Row]) -> list[int]:
+    return [row["id"] for row in rows]
+
+
+def table_rows(store: LogStore, table: Any) -> list[Row]:
+    """Return all rows of a table, sorted."""
+    with store.reading() as connection:
+        return sorted(
+            (dict(row) for row in connection.execute(select(table)).mappings()),
+            key=lambda row: list(map(str, row.values())),
+        )
+
+
+def buckets(store: LogStore) -> list[list[Row]]:
+    """Return everything that stands in the two bucket tables."""
+    return [table_rows(store, tables.hourly), table_rows(store, tables.daily)]
+
+
+def rebuilt(store: LogStore) -> list[list[Row]]:
+    """Build the buckets anew from the rows and return them."""
+    list(store.rebuild())
+    return buckets(store)
+
+
+def empty(store: LogStore) -> None:
+    """Forget everything, so that the next example of a property starts from nothing."""
+
+    def work(connection: Any) -> None:
+        for table in tables.metadata.sorted_tables:
+            connection.execute(delete(table))
+        store.dialect.clear_contents(connection)
+
+    store.write(work)
+
+
+def page(store: LogStore, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER, **asked: Any) -> Any:
+    """Return a page, its rows with all fields."""
+    asked = {"page": 1, "page_size": 20, "fields": FIELDS} | asked
+    return store.page(scope, filters, span, **asked)
+
+
+def whole(
+    store: LogStore, *, size: int, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER
+) -> list[Row]:
+    """Return all pages one after the other, and check that each one gives the same total."""
+    found: list[Row] = []
+    totals = set()
+    for number in range(1, 100_000):
+        one = page(store, filters=filters, scope=scope, span=span, page=number, page_size=size)
+        totals.add(one.total)
+        found += one.rows
+        if not one.rows:
+            break
+    assert totals == {len(found)}
+    return found
+
+
+def fits(row: Row, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER) -> bool:
+    """Tell by plain Python whether a row belongs to a query."""
+    return (
+        span.low <= row["id"] < span.high
+        and scope.user_id in (None, row["user_id"])
+        and (scope.token_ids is None or row["token_id"] in scope.token_ids)
+        and all(_passes(row, name, value) for name, value in filters.items())
+    )
+
+
+def _passes(row: Row, name: str, value: Any) -> bool:
+    column = {"types": "type", "model_names": "model_name", "channel": "channel_id"}.get(name, name)
+    found = row[column]
+    if name in ("types", "model_names"):
+        return found in value
+    if name in ("username", "token_name", "model_name") and "%" in value:
+        return like(found, value)
+    return bool(found == value)
+
+
+def like(value: str, pattern: str) -> bool:
+    """Tell by plain Python whether a text fits a pattern in which only `%` is special."""
+    first, *parts = pattern.split("%")
+    if not value.startswith(first):
+        return False
+    at = len(first)
+    for part in parts[:-1]:
+        at = value.find(part, at) + len(part) if part in value[at:] else -1
+        if at < 0:
+            return False
+    last = parts[-1] if parts else ""
+    return len(value) - len(last) >= at and value.endswith(last)
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns or raises, and fail when it takes longer: nothing here may hang for ever."""
+    outcome: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((True, call()))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise AssertionError(f"not done after {seconds} seconds")
+    well, result = outcome[0]
+    if not well:
+        raise result
+    return result  # type: ignore[no-any-return]
+
+
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Make calls from a thread each, all starting together, and return their results or errors, in order."""
+    start = threading.Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
+
+    def run(position: int, call: Callable[[], Any]) -> None:
+        start.wait()
+        try:
+            results[position] = call()
+        except Exception as error:  # noqa: BLE001 - returned as the result
+            results[position] = error
+
+    threads = [threading.Thread(target=run, args=numbered, daemon=True) for numbered in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads), "a call is still waiting after 30 seconds"
+    return results
