@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from logservice.demo import CHANNELS, DEMO_USERS, MODELS, QUOTA_PER_USD, generate
+from logservice.demo import DEMO_USERS, generate
+from logservice.demo_world import CHANNELS, MODELS, QUOTA_PER_USD
 from logservice.errors import InvalidValue
 from logservice.store.ids import DAY
 

@@ -88,8 +88,9 @@ def _failing_in_one_line() -> Iterator[None]:
 
 
 def _with_hint(error: click.UsageError) -> str:
-    message = _one_line(error.format_message()).removesuffix(".")
-    return message if error.ctx is None else f"{message}. See `{error.ctx.command_path} --help`."
+    message = _one_line(error.format_message())
+    message += "" if message.endswith((".", "?")) else "."
+    return message if error.ctx is None else f"{message} See `{error.ctx.command_path} --help`."
 
 
 def _in_words(error: Exception) -> str:
