@@ -6,6 +6,7 @@ SHA-256 only.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -124,22 +125,25 @@ def has_login(connection: Connection) -> bool:
 
 
 def find_user(connection: Connection, name_or_id: str) -> User:
-    """Return the user of this name, or of this id when it is a number. Raises NotFound, or InvalidValue when
-    several bear the name."""
-    found = [_user(row) for row in connection.execute(select(users).where(users.c.username == name_or_id))]
-    if not found and name_or_id.isascii() and name_or_id.isdigit():
-        found = [_user(row) for row in connection.execute(select(users).where(users.c.id == int(name_or_id)))]
-    return _only("user", name_or_id, found)
+    """Return the user of this name, or of this id when nobody bears the name.
+
+    Raises NotFound, or InvalidValue when several bear the name.
+    """
+    return _only(
+        "user", name_or_id, [_user(row) for row in _named(connection, users, "username", name_or_id)]
+    )
 
 
 def find_token(connection: Connection, name_or_id: str) -> Token:
-    """Return the token of this name or id; errors as `find_user`."""
-    found = [_token(row) for row in connection.execute(select(tokens).where(tokens.c.name == name_or_id))]
-    if not found and name_or_id.isascii() and name_or_id.isdigit():
-        found = [
-            _token(row) for row in connection.execute(select(tokens).where(tokens.c.id == int(name_or_id)))
-        ]
-    return _only("token", name_or_id, found)
+    """Return the token of this name, or of this id when none bears the name; errors as `find_user`."""
+    return _only("token", name_or_id, [_token(row) for row in _named(connection, tokens, "name", name_or_id)])
+
+
+def _named(connection: Connection, table: Table, column: str, name_or_id: str) -> Sequence[Row[Any]]:
+    found = connection.execute(select(table).where(table.c[column] == name_or_id)).all()
+    if found or not re.fullmatch("[0-9]{1,18}", name_or_id, re.ASCII):
+        return found
+    return connection.execute(select(table).where(table.c.id == int(name_or_id))).all()
 
 
 def _only(noun: str, given: str, found: Sequence[Known]) -> Known:
@@ -216,7 +220,7 @@ def disable(connection: Connection, table: Table, row_id: int) -> None:
 def add_token(
     connection: Connection, name: str, *, user_id: int, token_id: int | None = None, key: str
 ) -> Token:
-    """Register an API key under a name. A token known by its id only gets the key. Raises AlreadyExists."""
+    """Register an API key under a name. Raises AlreadyExists when the key or the id is taken, or InvalidValue."""
     _check_name("name", name)
     hashed = hash_key(key)
     _refuse_taken(connection, tokens.c.key_hash == hashed, "key")

@@ -78,8 +78,6 @@ class GroupCommitWriter:
         """
         job = _Job(work)
         with self._changed:
-            if self._closed:
-                raise Unavailable("the service is shutting down")
             self._queue.append(job)
             self._start()
             self._changed.notify()
@@ -92,12 +90,18 @@ class GroupCommitWriter:
         return result
 
     def close(self) -> None:
-        """Finish the work that was accepted, then close the connection."""
+        """Finish the work that was accepted, then close the connection; more work opens it again."""
         with self._changed:
+            thread = self._thread
             self._closed = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join()
+        with self._changed:
+            self._closed = False
+            self._thread = None
+            if self._queue:
+                self._start()
 
     def _start(self) -> None:
         if self._thread is None:

@@ -104,6 +104,10 @@ class SQLiteDialect(Dialect):
         return self._writer.run(work, self.waiting_time)
 
     def lost(self, error: BaseException) -> str:
+        if isinstance(error, OSError):
+            return (
+                f"the database cannot be used: {error.filename or self.path.name}: {error.strerror or error}"
+            )
         message = str(getattr(error, "orig", None) or error)
         if not self.path.exists():
             return f"the database file {self.path.name} does not exist; `logservice init-db` creates it"
@@ -139,8 +143,9 @@ class SQLiteDialect(Dialect):
         self._writer = self._new_writer()
 
     def close(self) -> None:
-        self._writer.close()
+        # Readers first: the last connection to close folds the write-ahead log back, and readers may not.
         self.engine.dispose()
+        self._writer.close()
 
     def status(self) -> dict[str, Any]:
         wal = self.path.with_name(self.path.name + "-wal")

@@ -1,0 +1,726 @@
+"""The commands: what they do, what they print, and how they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from flask.cli import ScriptInfo
+from sqlalchemy import select
+
+from logservice import LogService, create_app
+from logservice.cli import demonstration, importing, logservice, output, serving, times
+from logservice.errors import InvalidValue, Unavailable
+from logservice.store import accounts
+from logservice.store.records import hash_key
+from logservice.store.store import LogStore
+from logservice.store.tables import records, tokens
+
+NOW = 1_750_000_000
+SECRET = "a-secret-of-more-than-16"
+URL = "sqlite:///log.db"
+
+# Before click 8.2 a runner mixes the two outputs unless it is told not to.
+APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+RUNNER = CliRunner(**APART)
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on an application of its own, away from the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("LOGSERVICE_")]:
+        monkeypatch.delenv(name)
+
+    def invoke(*args: str, input: str | bytes | None = None) -> Result:
+        script = ScriptInfo(create_app=lambda: _app(tmp_path))
+        return RUNNER.invoke(logservice, args, input=input, obj=script, catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture
+def peek(tmp_path: Path) -> Iterator[LogStore]:
+    """The store, to see what a command did."""
+    with closing(_app(tmp_path).extensions["logservice"].store) as store:
+        yield store
+
+
+def _app(folder: Path) -> Flask:
+    return create_app({"LOGSERVICE_DATABASE_URL": URL}, instance_path=str(folder))
+
+
+def event(**fields: Any) -> str:
+    return json.dumps({"username": "alice", "model_name": "m", "quota": 1, "created_at": NOW} | fields)
+
+
+def assert_done(result: Result) -> str:
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def assert_error(result: Result, text: str) -> None:
+    """A failure is one line on standard error and status 1."""
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("Error: ")
+    assert text in result.stderr
+
+
+# -- the group -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [[], ["user"], ["token"], ["--help"], ["purge", "--help"]])
+def test_help_is_shown_without_a_command_and_on_request(run: Run, args: list[str], tmp_path: Path) -> None:
+    assert assert_done(run(*args)).startswith("Usage: ")
+    assert not (tmp_path / "log.db").exists()
+
+
+def test_every_command_says_what_it_does(run: Run) -> None:
+    for name, command in logservice.commands.items():
+        assert command.help, name
+        for below in getattr(command, "commands", {}).values():
+            assert below.help, f"{name} {below.name}"
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["--bogus"], "No such option"),
+        (["user", "add"], "Missing argument 'NAME'. See `logservice user add --help`."),
+        (["user", "add", "x", "--role", "boss"], "'boss' is not one of"),
+        (["user", "add", "x", "--id", "first"], "'first' is not a valid integer"),
+        (["import", "no-such-file"], "No such file or directory"),
+        (["import", "/"], "Is a directory"),
+        (["serve", "--workers", "0"], "0 is not in the range"),
+        (["purge"], "Missing option '--before'"),
+    ],
+)
+def test_wrong_usage_is_one_line_with_a_hint(run: Run, args: list[str], text: str) -> None:
+    result = run(*args)
+    assert_error(result, text)
+    assert "--help`." in result.stderr
+
+
+def test_a_setting_that_cannot_be_read_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSERVICE_MAX_BODY", "much")
+    assert_error(run("user", "list"), "LOGSERVICE_MAX_BODY: 'much'")
+
+
+def test_a_file_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "log.db").write_text("this is a shopping list, of some length")
+    assert_error(run("user", "list"), "file is not a database")
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])
+def test_an_interrupted_command_says_aborted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise interruption
+
+    monkeypatch.setattr(LogStore, "create", interrupt)
+    result = run("init-db")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Aborted.\n")
+
+
+def test_names_with_bytes_that_are_no_text_are_refused(run: Run) -> None:
+    assert_error(run("user", "add", "\udcff"), "cannot be written as utf-8")
+
+
+def test_commands_also_run_under_flask(tmp_path: Path) -> None:
+    result = _app(tmp_path).test_cli_runner().invoke(args=["logservice", "user", "list", "--json"])
+    assert json.loads(result.stdout) == []
+
+
+# -- init-db -------------------------------------------------------------------------------------------------
+
+
+def test_init_db_creates_the_tables_and_no_login(run: Run, peek: LogStore) -> None:
+    assert assert_done(run("init-db")) == "The database is ready.\n"
+    assert_done(run("init-db"))
+    with peek.reading() as connection:
+        assert not accounts.list_users(connection)
+
+
+# -- users ---------------------------------------------------------------------------------------------------
+
+
+def test_user_add_prints_the_secret_once_and_it_opens_the_door(run: Run, peek: LogStore) -> None:
+    added = json.loads(assert_done(run("user", "add", "alice", "--role", "admin", "--json")))
+    found = peek.user_of(added["access_token"])
+    assert found is not None
+    assert (found.username, found.role, found.id) == ("alice", "admin", added["id"])
+    assert added["access_token"] not in run("user", "list").stdout
+
+
+def test_user_add_takes_an_id_and_a_secret(run: Run, peek: LogStore) -> None:
+    shown = assert_done(run("user", "add", "alice", "--id", "7", "--access-token", SECRET))
+    assert shown == "User alice (id 7, role user) was added.\n"
+    found = peek.user_of(SECRET)
+    assert found is not None
+    assert found.id == 7
+
+
+def test_user_add_gives_somebody_known_from_events_a_login(run: Run) -> None:
+    run("import", "-", input=event(user_id=5))
+    added = json.loads(assert_done(run("user", "add", "alice", "--json")))
+    assert added["id"] == 5
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["alice"], "has a login already"),
+        (["bob", "--access-token", "short"], "16 characters or more"),
+        (["bob", "--access-token", SECRET], "in use already"),
+        (["bob", "--id", "0"], "from 1 to"),
+        (["bob", "--id", str(2**70)], "from 1 to"),
+        ([" "], "1 to 128 characters"),
+        (["x" * 129], "1 to 128 characters"),
+    ],
+)
+def test_user_add_refuses(run: Run, args: list[str], text: str) -> None:
+    run("user", "add", "alice", "--access-token", SECRET)
+    assert_error(run("user", "add", *args), text)
+
+
+def test_user_rotate_ends_the_old_token(run: Run, peek: LogStore) -> None:
+    run("user", "add", "alice", "--access-token", SECRET)
+    fresh = json.loads(assert_done(run("user", "rotate", "alice", "--json")))["access_token"]
+    assert peek.user_of(SECRET) is None
+    assert peek.user_of(fresh) is not None
+
+
+def test_user_rotate_refuses_strangers_and_those_without_a_login(run: Run) -> None:
+    run("import", "-", input=event())
+    assert_error(run("user", "rotate", "alice"), "has no login")
+    assert_error(run("user", "rotate", "nobody"), "no user is called 'nobody'")
+
+
+def test_user_disable_locks_out_until_rotated(run: Run, peek: LogStore) -> None:
+    run("user", "add", "alice", "--id", "7", "--access-token", SECRET)
+    assert assert_done(run("user", "disable", "7")) == "User alice (id 7) is disabled.\n"
+    assert peek.user_of(SECRET) is None
+    assert "disabled" in run("user", "list").stdout
+    fresh = json.loads(run("user", "rotate", "alice", "--json").stdout)
+    assert not fresh["disabled"]
+    assert peek.user_of(fresh["access_token"]) is not None
+
+
+def test_user_list_shows_everybody(run: Run) -> None:
+    run("user", "add", "alice", "--role", "writer")
+    run("import", "-", input=event(username="bob"))
+    listed = json.loads(assert_done(run("user", "list", "--json")))
+    assert [(user["username"], user["role"], user["has_login"]) for user in listed] == [
+        ("alice", "writer", True),
+        ("bob", "user", False),
+    ]
+
+
+def test_columns_stay_aligned_beside_wide_names(run: Run) -> None:
+    for name in ("张三", "alice"):
+        run("user", "add", name, "--role", "admin")
+    lines = assert_done(run("user", "list")).splitlines()
+    assert len({output.width(line[: line.index(" admin")]) for line in lines[1:]}) == 1
+
+
+def test_names_cannot_command_the_terminal(run: Run) -> None:
+    run("import", "-", input=event(username="\x1b[31mred"))
+    assert "\\x1b[31mred" in assert_done(run("user", "list"))
+
+
+# -- tokens --------------------------------------------------------------------------------------------------
+
+
+def test_token_add_makes_a_key_that_opens_its_rows(run: Run, peek: LogStore) -> None:
+    run("user", "add", "alice", "--id", "7")
+    added = json.loads(assert_done(run("token", "add", "laptop", "--user", "alice", "--id", "3", "--json")))
+    assert added["key"].startswith("sk-")
+    assert (added["id"], added["user_id"]) == (3, 7)
+    assert peek.scope_of_key(added["key"]) is not None
+    assert peek.scope_of_key(added["key"].removeprefix("sk-")) is not None
+
+
+def test_token_add_does_not_repeat_a_key_it_was_given(run: Run, peek: LogStore) -> None:
+    run("user", "add", "alice")
+    assert SECRET not in assert_done(run("token", "add", "laptop", "--user", "alice", "--key", SECRET))
+    assert peek.scope_of_key(SECRET) is not None
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["other", "--user", "nobody"], "no user is called 'nobody'"),
+        (["other", "--user", "alice", "--key", "short"], "16 characters or more"),
+        (["other", "--user", "alice", "--key", SECRET], "in use already"),
+        (["other", "--user", "alice", "--id", "3"], "exists already"),
+        (["other"], "Missing option '--user'"),
+    ],
+)
+def test_token_add_refuses(run: Run, args: list[str], text: str) -> None:
+    run("user", "add", "alice")
+    run("token", "add", "laptop", "--user", "alice", "--id", "3", "--key", SECRET)
+    assert_error(run("token", "add", *args), text)
+
+
+def test_token_list_and_disable(run: Run, peek: LogStore) -> None:
+    run("user", "add", "alice")
+    run("token", "add", "laptop", "--user", "alice", "--key", SECRET)
+    [listed] = json.loads(assert_done(run("token", "list", "--json")))
+    assert (listed["name"], listed["username"], listed["has_key"]) == ("laptop", "alice", True)
+    assert "is disabled" in assert_done(run("token", "disable", "laptop"))
+    assert "disabled" in assert_done(run("token", "list"))
+    assert peek.scope_of_key(SECRET) is None
+    assert_error(run("token", "disable", "desktop"), "no token is called 'desktop'")
+
+
+def test_secrets_are_kept_as_hashes_only(run: Run, peek: LogStore, tmp_path: Path) -> None:
+    made = [
+        json.loads(run("user", "add", "alice", "--json").stdout)["access_token"],
+        json.loads(run("user", "rotate", "alice", "--json").stdout)["access_token"],
+        json.loads(run("token", "add", "laptop", "--user", "alice", "--json").stdout)["key"].removeprefix(
+            "sk-"
+        ),
+    ]
+    run("user", "add", "bob", "--access-token", SECRET)
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert hash_key(made[2]).encode() in stored
+    assert not [secret for secret in [*made, SECRET] if secret.encode() in stored]
+
+
+# -- import --------------------------------------------------------------------------------------------------
+
+
+def test_import_stores_every_line_of_a_file(run: Run, peek: LogStore, tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text("".join(f"{event(quota=number)}\n" for number in range(2500)))
+    assert assert_done(run("import", str(path))) == "Accepted 2,500 events, refused 0.\n"
+    assert peek.count_all() == peek.count_raw() == 2500
+
+
+def test_import_reports_refused_lines_by_number_and_stores_the_others(run: Run, peek: LogStore) -> None:
+    lines = [event(), "", "nonsense", event(created_at=NOW * 1000), event(colour="red"), "[]", event()]
+    result = run("import", "-", input="\n".join(lines))
+    assert (result.exit_code, result.stdout) == (1, "Accepted 2 events, refused 4.\n")
+    refused = result.stderr.splitlines()
+    assert [line.partition(": ")[0] for line in refused] == ["line 3", "line 4", "line 5", "line 6"]
+    assert "milliseconds" in refused[1]
+    assert "colour" in refused[2]
+    assert peek.count_all() == 2
+
+
+def test_import_prints_its_figures_as_json(run: Run) -> None:
+    assert json.loads(run("import", "-", "--json", input=event()).stdout) == {"accepted": 1, "refused": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        (b"", 0),
+        (b"\n\n", 0),
+        (b"\xef\xbb\xbf" + event().encode() + b"\r\n", 1),
+        (event(username="张三").encode() + b"\n\n", 1),
+    ],
+)
+def test_import_takes_files_as_editors_write_them(run: Run, given: bytes, accepted: int) -> None:
+    assert assert_done(run("import", "-", input=given)) == f"Accepted {accepted} events, refused 0.\n"
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b'{"username":"\xff"}', b"\0", b"[" * 100_000])
+def test_import_refuses_what_is_no_event(run: Run, line: bytes) -> None:
+    result = run("import", "-", input=line + b"\n" + event().encode())
+    assert result.stdout == "Accepted 1 events, refused 1.\n"
+    assert result.stderr.startswith("line 1: ")
+
+
+def test_import_passes_over_a_line_that_is_too_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "LONGEST_LINE", 1000)
+    result = run("import", "-", input="\n".join([event(), event(content="x" * 5000), event()]))
+    assert result.stdout == "Accepted 2 events, refused 1.\n"
+    assert result.stderr == "line 2: the line is longer than 1000 bytes\n"
+
+
+def test_a_failing_import_says_where_to_go_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, peek: LogStore
+) -> None:
+    record = LogStore.record
+
+    def fail_later(store: LogStore, new: Any, **rest: Any) -> str:
+        if store.count_all():
+            raise Unavailable("the database was locked")
+        return record(store, new, **rest)
+
+    monkeypatch.setattr(LogStore, "record", fail_later)
+    result = run("import", "-", input=f"{event()}\n" * 1500)
+    assert_error(result, "the database was locked; nothing is stored from line 1001 on")
+    assert peek.count_all() == 1000
+
+
+# -- purge and rebuild ---------------------------------------------------------------------------------------
+
+
+def fill(run: Run) -> None:
+    """Store ten rows of today, and ten calls and ten errors of a hundred days ago."""
+    now = int(time.time())
+    then = now - 100 * 86400
+    events = [event(created_at=now, content="now")] * 10
+    events += [event(created_at=then)] * 10 + [event(created_at=then, type="error")] * 10
+    assert_done(run("import", "-", input="\n".join(events)))
+
+
+@pytest.mark.parametrize(
+    ("args", "left"), [([], 10), (["--type", "error"], 20), (["--type", "2"], 20), (["--type", "0"], 10)]
+)
+def test_purge_deletes_old_rows(run: Run, peek: LogStore, args: list[str], left: int) -> None:
+    fill(run)
+    purged = json.loads(assert_done(run("purge", "--before", "90d", *args, "--json")))
+    assert (purged["rows"], purged["dry_run"]) == (30 - left, False)
+    assert peek.count_all() == peek.count_raw() == left
+
+
+def test_purge_can_only_count(run: Run, peek: LogStore) -> None:
+    fill(run)
+    assert assert_done(run("purge", "--before", "90d", "--dry-run")).startswith(
+        "Would delete 20 rows older than "
+    )
+    assert peek.count_raw() == 30
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--before", "2999-01-01"], "--before: '2999-01-01' is in the future"),
+        (["--before", str(NOW * 1000)], "looks like milliseconds"),
+        (["--before", "soon"], "--before: 'soon' is no time"),
+        (["--before", "90d", "--type", "gossip"], "unknown type 'gossip'"),
+    ],
+)
+def test_purge_refuses(run: Run, peek: LogStore, args: list[str], text: str) -> None:
+    fill(run)
+    assert_error(run("purge", *args), text)
+    assert peek.count_raw() == 30
+
+
+def test_rebuild_changes_nothing_that_was_right(run: Run, peek: LogStore) -> None:
+    fill(run)
+    assert assert_done(run("rebuild")) == "Rebuilt the usage of 2 days.\n"
+    assert json.loads(assert_done(run("rebuild", "--json"))) == {"days": 2}
+    assert peek.count_all() == peek.count_raw() == 30
+
+
+# -- times ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("1700000000", 1_700_000_000),
+        (" 1700000000.9 ", 1_700_000_000),
+        ("1", 1),
+        ("90d", NOW - 90 * 86400),
+        ("2w", NOW - 14 * 86400),
+        ("12h", NOW - 12 * 3600),
+        ("30m", NOW - 1800),
+        ("1s", NOW - 1),
+        ("2025-01-31", 1_738_281_600),
+        ("2025-01-31T12:00:00", 1_738_324_800),
+        ("2025-01-31 12:00:00.9", 1_738_324_800),
+        ("2025-01-31T12:00:00Z", 1_738_324_800),
+        ("2025-01-31T20:00:00+08:00", 1_738_324_800),
+        ("2999-01-01", 32_472_144_000),
+    ],
+)
+def test_a_time_is_epoch_seconds_iso_or_an_age(text: str, second: int) -> None:
+    assert times.parse(text, now=NOW + 0.5) == second
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("170000000000", "milliseconds"),
+        ("1700000000000", "milliseconds"),
+        ("0", "after the start of 1970"),
+        ("1969-12-31", "after the start of 1970"),
+        ("0001-01-01T00:00+23:59", "1970"),
+        ("99999d", "after the start of 1970"),
+        ("0d", "is no age"),
+        ("-5", "is no time"),
+        ("90", None),
+        ("90y", "is no time"),
+        ("9d 3h", "is no time"),
+        ("٣d", "is no time"),
+        ("", "is no time"),
+        ("yesterday", "is no time"),
+        ("2025-02-30", "is no time"),
+        ("x" * 500, "is no time"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_the_reason(text: str, reason: str | None) -> None:
+    if reason is None:
+        assert times.parse(text, now=NOW) == int(text)
+        return
+    with pytest.raises(InvalidValue, match=reason):
+        times.parse(text, now=NOW)
+
+
+@pytest.mark.parametrize("text", [str(NOW + 1), "2999-01-01", "99999999999"])
+def test_a_past_time_is_not_in_the_future(text: str) -> None:
+    with pytest.raises(InvalidValue, match="in the future"):
+        times.parse_past(text, now=NOW)
+    assert times.parse_past(str(NOW), now=NOW) == NOW
+
+
+# -- demo ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def demo_store(folder: Path) -> Iterator[LogStore]:
+    app = create_app({"LOGSERVICE_DATABASE_URL": demonstration.DATABASE_URL}, instance_path=str(folder))
+    with closing(app.extensions["logservice"].store) as store:
+        yield store
+
+
+def test_demo_makes_a_database_of_its_own(run: Run, tmp_path: Path) -> None:
+    shown = assert_done(run("demo", "--rows", "3000"))
+    assert not (tmp_path / "log.db").exists()
+    *_, admin, alice, key = (line.split() for line in shown.splitlines() if "curl " in line)
+    with demo_store(tmp_path) as store:
+        assert store.count_all() == store.count_raw() == 3000
+        found = [store.user_of(secret[4].rstrip("'")) for secret in (admin, alice)]
+        assert [user and (user.username, user.role) for user in found] == [
+            ("admin", "admin"),
+            ("alice", "user"),
+        ]
+        assert store.scope_of_key(key[1].rstrip("'").partition("key=")[2]) is not None
+
+
+def test_demo_is_made_anew_each_time(run: Run, tmp_path: Path) -> None:
+    assert_done(run("demo", "--rows", "200"))
+    assert_done(run("demo", "--rows", "100"))
+    with demo_store(tmp_path) as store, store.reading() as connection:
+        assert store.count_raw() == 100
+        assert len([user for user in accounts.list_users(connection) if user.has_login]) == 3
+
+
+def test_the_demo_s_users_and_keys_see_rows(run: Run, tmp_path: Path) -> None:
+    assert_done(run("demo", "--rows", "5000"))
+    with demo_store(tmp_path) as store, store.reading() as connection:
+        names = connection.scalars(select(records.c.username).distinct())
+        token_ids = set(connection.scalars(select(records.c.token_id).distinct()))
+        assert {"alice", "bob"} <= set(names)
+        assert set(connection.scalars(select(tokens.c.id))) <= token_ids
+
+
+def test_demo_serves_its_own_database(run: Run, tmp_path: Path, execution: list[Any]) -> None:
+    assert_done(run("demo", "--rows", "10", "--serve"))
+    [(_, _, environment)] = execution
+    assert environment["LOGSERVICE_DATABASE_URL"] == demonstration.DATABASE_URL
+    assert environment["LOGSERVICE_INSTANCE_PATH"] == str(tmp_path)
+
+
+# -- serve ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def execution(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Note what the process would have become instead of becoming it."""
+    seen: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *args: seen.append(args))
+    return seen
+
+
+def test_only_the_first_preparation_makes_an_admin(peek: LogStore) -> None:
+    secret = serving.prepare(peek)
+    assert secret is not None
+    admin = peek.user_of(secret)
+    assert admin is not None
+    assert (admin.username, admin.role) == ("admin", "admin")
+    assert serving.prepare(peek) is None
+
+
+def test_serve_shows_the_first_admin_s_token_once(run: Run, execution: list[Any]) -> None:
+    first = assert_done(run("serve", "--bind", "0.0.0.0:9000"))
+    assert "curl -H 'Authorization: Bearer " in first
+    assert "http://127.0.0.1:9000/api/log/\n" in first
+    assert assert_done(run("serve")) == ""
+    assert len(execution) == 2
+
+
+def test_serve_makes_no_admin_where_somebody_has_a_login(run: Run, execution: list[Any]) -> None:
+    run("user", "add", "alice")
+    assert assert_done(run("serve")) == ""
+
+
+def test_serve_makes_an_admin_where_users_are_known_from_events_only(run: Run, execution: list[Any]) -> None:
+    run("import", "-", input=event())
+    assert 'called "admin"' in assert_done(run("serve"))
+
+
+def test_serve_hands_its_options_to_gunicorn(run: Run, tmp_path: Path, execution: list[Any]) -> None:
+    run("serve", "--bind", "127.0.0.1:9000", "--workers", "3", "--threads", "5")
+    [(program, command, environment)] = execution
+    assert program == command[0] == sys.executable
+    assert command[1:5] == ["-m", "gunicorn", "--config", "python:logservice.gunicorn_conf"]
+    assert command[5:] == [
+        *("--bind", "127.0.0.1:9000", "--workers", "3", "--threads", "5"),
+        "logservice.app:create_app()",
+    ]
+    assert environment["LOGSERVICE_INSTANCE_PATH"] == str(tmp_path)
+
+
+def test_serve_binds_where_gunicorn_s_packaged_settings_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOGSERVICE_BIND", raising=False)
+    from logservice import gunicorn_conf
+
+    assert gunicorn_conf.bind == serving.DEFAULT_BIND
+
+
+def test_serve_refuses_to_stand_in_for_a_host(tmp_path: Path) -> None:
+    host = Flask("host", instance_path=str(tmp_path))
+    LogService(host)
+    result = RUNNER.invoke(logservice, ["serve"], obj=ScriptInfo(create_app=lambda: host))
+    assert_error(result, "serve your own application")
+
+
+@pytest.mark.parametrize(
+    ("bind", "where"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        (":9000", "http://127.0.0.1:9000"),
+        ("[::]:9000", "http://[::1]:9000"),
+        ("[::1]:9000", "http://[::1]:9000"),
+        ("log.example.org", "http://log.example.org:8000"),
+        ("tcp://10.0.0.1:9000", "http://10.0.0.1:9000"),
+    ],
+)
+def test_the_command_to_paste_fits_the_address(bind: str, where: str) -> None:
+    assert serving.curl_for(bind).where == where
+
+
+def test_the_command_to_paste_fits_a_socket() -> None:
+    curl = serving.curl_for("unix:/run/log.sock")
+    assert curl("/healthz") == "curl --unix-socket /run/log.sock http://localhost/healthz"
+
+
+@pytest.mark.parametrize(
+    "bind", ["127.0.0.1:port", "127.0.0.1:0", "127.0.0.1:70000", "::1:80", "a/b", "[::1"]
+)
+def test_an_address_that_cannot_be_bound_is_refused_before_anything_is_done(
+    run: Run, tmp_path: Path, execution: list[Any], bind: str
+) -> None:
+    assert_error(run("serve", "--bind", bind), "is neither HOST:PORT nor unix:PATH")
+    assert not (tmp_path / "log.db").exists()
+    assert not execution
+
+
+# -- as a program --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def program(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the program in a folder; it is stopped in the end if it still runs."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOGSERVICE_")}
+    source = str(Path(__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "logservice", *args],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": source},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_the_program_fails_with_one_line_and_status_1(tmp_path: Path) -> None:
+    with program(tmp_path, "user", "rotate", "nobody") as process:
+        shown = process.communicate(timeout=60)
+    assert (*shown, process.returncode) == ("", "Error: no user is called 'nobody'\n", 1)
+
+
+def test_the_program_is_quiet_when_nobody_reads_on(tmp_path: Path) -> None:
+    with program(tmp_path, "user", "list") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.wait(timeout=60)
+        assert process.stderr.read() == ""
+
+
+def test_an_interrupted_import_keeps_what_it_stored(tmp_path: Path) -> None:
+    with program(tmp_path, "import", "-") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("nonsense\n" + f"{event()}\n" * 999)
+        process.stdin.flush()
+        assert process.stderr.readline().startswith("line 1: ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 1
+        assert (process.stdout.read(), process.stderr.read()) == ("", "Aborted.\n")
+    app = create_app(instance_path=str(tmp_path / "instance"))
+    with closing(app.extensions["logservice"].store) as store:
+        assert store.count_all() == store.count_raw() == 999
+
+
+def test_serve_answers_the_command_it_prints_and_stops_on_request(tmp_path: Path) -> None:
+    with program(tmp_path, "serve", "--bind", f"127.0.0.1:{free_port()}", "--workers", "1") as process:
+        assert process.stdout is not None
+        command = next(line for line in process.stdout if line.strip().startswith("curl "))
+        answer = json.loads(ask(command))
+        process.terminate()
+        process.communicate(timeout=60)
+    assert answer["success"]
+    assert answer["data"]["total"] == 0
+    assert process.returncode == 0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def ask(command: str) -> str:
+    """Do what a printed `curl -H HEADER URL` does, once the service listens; the machine may have no curl."""
+    _, _, header, url = shlex.split(command)
+    name, _, value = header.partition(": ")
+    request = urllib.request.Request(url, headers={name: value})
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return str(response.read().decode())
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
