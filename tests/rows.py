@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from tests.answers import assert_ok
 
-#: What the clock of every test says, in epoch seconds: noon of a day in 2025, UTC.
-NOW = 1_760_011_200
+#: What the clock of every test says, in epoch seconds: 12:34:56 of a day in 2025, UTC.
+NOW = 1_760_013_296
 
 Headers = dict[str, str]
 

@@ -220,7 +220,7 @@ def disable(connection: Connection, table: Table, row_id: int) -> None:
 def add_token(
     connection: Connection, name: str, *, user_id: int, token_id: int | None = None, key: str
 ) -> Token:
-    """Register an API key under a name. Raises AlreadyExists when the key or the id is taken, or InvalidValue."""
+    """Register an API key under a name. Raises AlreadyExists when key or id are taken, or InvalidValue."""
     _check_name("name", name)
     hashed = hash_key(key)
     _refuse_taken(connection, tokens.c.key_hash == hashed, "key")
