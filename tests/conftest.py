@@ -54,12 +54,16 @@ def clock() -> Clock:
 
 @pytest.fixture
 def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
-    """Start the service on the database of the test: `make_app(MAX_BODY="1KB")`. All are stopped at the end."""
+    """Start the service on the database of the test: `make_app(MAX_BODY="1KB")`.
+
+    None stands for the default of the service itself. All are stopped at the end.
+    """
     apps: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
         defaults = {"DATABASE_URL": db_url, "TOKEN_RATE_LIMIT": "100000/minute"}
-        config = {f"LOGSERVICE_{name}": value for name, value in {**defaults, **settings}.items()}
+        given = {name: value for name, value in {**defaults, **settings}.items() if value is not None}
+        config = {f"LOGSERVICE_{name}": value for name, value in given.items()}
         app = create_app(config, instance_path=str(tmp_path))
         store_of(app).clock = clock
         apps.append(app)

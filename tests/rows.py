@@ -91,7 +91,10 @@ def post_contents(client: FlaskClient, *contents: str, **fields: Any) -> None:
     start = NOW - 10 - len(contents)
     post(
         client,
-        *(make_event(created_at=start + place, content=text, **fields) for place, text in enumerate(contents)),
+        *(
+            make_event(created_at=start + place, content=text, **fields)
+            for place, text in enumerate(contents)
+        ),
     )
 
 

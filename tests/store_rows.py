@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, select
@@ -39,7 +40,7 @@ def make_record(**fields: Any) -> Record:
 def make_records(number: int, *, seed: int = 0, days: int = 3, **fields: Any) -> list[Record]:
     """Return calls of few users, tokens and models, scattered over the days before midnight."""
     draw = random.Random(seed)
-    return [make_record(**_scattered(draw, days), **fields) for _ in range(number)]
+    return [make_record(**{**_scattered(draw, days), **fields}) for _ in range(number)]
 
 
 def _scattered(draw: random.Random, days: int) -> Row:
@@ -73,6 +74,12 @@ def raw_rows(store: LogStore) -> list[Row]:
     with store.reading() as connection:
         found = connection.execute(select(tables.records).order_by(tables.records.c.id)).mappings().all()
     return [{**row, "created_at": row["id"] >> 21} for row in found]
+
+
+@cache
+def rows_once(store: LogStore) -> list[Row]:
+    """Return all rows of a store that the tests of a module only read, newest first."""
+    return raw_rows(store)[::-1]
 
 
 def contents(rows: Iterable[Row]) -> list[str]:
@@ -115,7 +122,9 @@ def empty(store: LogStore) -> None:
     store.write(work)
 
 
-def page(store: LogStore, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER, **asked: Any) -> Any:
+def page(
+    store: LogStore, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER, **asked: Any
+) -> Any:
     """Return a page, its rows with all fields."""
     asked = {"page": 1, "page_size": 20, "fields": FIELDS} | asked
     return store.page(scope, filters, span, **asked)
@@ -178,7 +187,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome.append((True, call()))
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that waits
             outcome.append((False, error))
 
     thread = threading.Thread(target=run, daemon=True)
@@ -201,7 +210,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
         start.wait()
         try:
             results[position] = call()
-        except Exception as error:  # noqa: BLE001 - returned as the result
+        except Exception as error:  # noqa: BLE001  # it is returned as the result
             results[position] = error
 
     threads = [threading.Thread(target=run, args=numbered, daemon=True) for numbered in enumerate(calls)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, false
 
 from . import dialects
 from .tables import DIMENSIONS, SITE_DIMENSIONS
+
+#: No name is longer, so a pattern with more letters than this fits none.
+LONGEST_NAME = 128
 
 Condition = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
 
@@ -21,7 +25,11 @@ def equal(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
 
 def equal_or_like(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
     """The column has exactly this value, or fits it where `%` makes it a pattern."""
-    return dialects.matches(column, value) if "%" in value else column == value
+    if "%" not in value:
+        return equal(column, value)
+    if len(value.replace("%", "")) > LONGEST_NAME:
+        return false()
+    return dialects.matches(column, re.sub("%+", "%", value))
 
 
 def one_of(column: ColumnElement[Any], values: tuple[Any, ...]) -> ColumnElement[bool]:
@@ -106,7 +114,7 @@ class Filters(Mapping[str, Any]):
     def conditions(self, table: FromClause) -> list[ColumnElement[bool]]:
         """Return what rows of `log_records` or of a bucket table must satisfy."""
         found = [entry.condition(table.c[entry.column], self[entry.name]) for entry in self.entries]
-        if "request_id" in self and "request_id" in table.c:
+        if self._values.get("request_id"):
             # For the partial index, which only serves queries that repeat its condition.
             found.append(table.c.request_id != "")
         return found

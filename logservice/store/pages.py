@@ -7,7 +7,7 @@ touches, then the rows of those hours. Page 1 and page 100,000 cost about the sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, literal_column, select, union_all
@@ -19,6 +19,9 @@ from .sums import Part, Query
 from .tables import hourly, records
 
 Rows = list[dict[str, Any]]
+
+# More than any log holds, and less than what overflows 64 bits.
+_MOST_ROWS = 2**53
 
 #: What can be asked of a row: the columns, and what is derived from them.
 FIELDS: dict[str, Any] = {
@@ -50,11 +53,12 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Ids from `low` to below `high`, and how many rows of the query lie there."""
+    """Ids from `low` to below `high`, the rows of the query there, and whether buckets tell their hours."""
 
     low: int
     high: int
     rows: int
+    in_hours: bool
 
 
 def columns(fields: Sequence[str]) -> list[Any]:
@@ -86,6 +90,8 @@ def newest(
     connection: Connection, query: Query, *, fields: Sequence[str], limit: int, offset: int = 0
 ) -> Rows:
     """Return the newest rows of a query whose scope has an index of its own, without counting."""
+    if offset > _MOST_ROWS:
+        return []
     return _read(connection, query, [query.range], fields=fields, offset=offset, limit=limit)
 
 
@@ -102,7 +108,7 @@ def _at(
     if offset >= total:
         return []
     spans, offset = _touched(spans, offset, limit)
-    if query.in_buckets and any(span.high - span.low > ids.first_id(ids.HOUR) for span in spans):
+    if any(span.in_hours for span in spans):
         spans, offset = _touched(_fine(connection, query, spans), offset, limit)
     held = sum(span.rows for span in spans)
     ranges = _joined(spans)
@@ -136,11 +142,11 @@ def _coarse(connection: Connection, query: Query) -> list[_Span]:
 
 
 def _fine(connection: Connection, query: Query, spans: list[_Span]) -> list[_Span]:
-    """Count the rows of some days by hour, newest first; shorter spans stay as they are."""
-    short = [span for span in spans if span.high - span.low <= ids.first_id(ids.HOUR)]
-    long = _joined(span for span in spans if span not in short)
-    parts = [Part(hourly, part.low, part.high) for part in long]
-    return sorted([*short, *_counted(connection, query, parts, ids.HOUR)], key=lambda span: -span.low)
+    """Count the rows of some days by hour, newest first; other spans stay as they are."""
+    as_they_are = [span for span in spans if not span.in_hours]
+    days = _joined(span for span in spans if span.in_hours)
+    hours = _counted(connection, query, [Part(hourly, day.low, day.high) for day in days], ids.HOUR)
+    return sorted([*as_they_are, *hours], key=lambda span: -span.low)
 
 
 def _counted(connection: Connection, query: Query, parts: Sequence[Part], seconds: int) -> list[_Span]:
@@ -167,9 +173,9 @@ def _counts(query: Query, part: Part, seconds: int, position: int) -> Select[*tu
 
 def _span(part: Part, start: int, rows: int, seconds: int) -> _Span:
     if part.table is records:
-        return _Span(part.low, part.high, rows)
+        return _Span(part.low, part.high, rows, in_hours=False)
     low, high = ids.first_id(start), ids.first_id(start + seconds)
-    return _Span(max(low, part.low), min(high, part.high), rows)
+    return _Span(max(low, part.low), min(high, part.high), rows, in_hours=seconds > ids.HOUR)
 
 
 def _joined(spans: Iterable[_Span]) -> list[IdRange]:
@@ -196,7 +202,11 @@ def _read(
     """Read rows of some ranges, newest first unless `oldest`."""
     row_id = records.c.id
     found = select(*columns(fields)).order_by(row_id.asc() if oldest else row_id.desc())
-    wheres = [[*query.conditions(records), row_id >= part.low, row_id < part.high] for part in ranges]
+    wheres = [
+        [*replace(query, scope=scope).conditions(records), row_id >= part.low, row_id < part.high]
+        for scope in query.scope.each()
+        for part in ranges
+    ]
     if len(wheres) == 1:
         found = found.where(*wheres[0])
     else:

@@ -110,6 +110,8 @@ def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
 
 def from_mapping(fields: Mapping[str, Any], *, now: float) -> Record:
     """Return the clean record of one event given as a mapping. Raises InvalidValue like `from_json`."""
+    if not isinstance(fields, Mapping):
+        raise InvalidValue("the event is no object")
     others = {name: value for name, value in fields.items() if name != "other"}
     try:
         event = msgspec.convert(others, Event)
@@ -133,13 +135,16 @@ def _clean(event: Event, other: Any, now: float) -> Record:
 
 def hash_key(key: str) -> str:
     """Return the SHA-256 of an API key in hex, as LiteLLM hashes it: of `sk-` and the bare key."""
-    return sha256(f"sk-{key.removeprefix('sk-')}".encode()).hexdigest()
+    return sha256(f"sk-{key.removeprefix('sk-')}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def key_hashes(key: str) -> list[str]:
     """Return the hashes a key may be stored under: as `sk-` + bare, as given, and bare."""
     bare = key.removeprefix("sk-")
-    return [sha256(form.encode()).hexdigest() for form in dict.fromkeys((f"sk-{bare}", key, bare))]
+    return [
+        sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
+        for form in dict.fromkeys((f"sk-{bare}", key, bare))
+    ]
 
 
 def other_text(value: Any) -> str:
@@ -224,10 +229,13 @@ def _milliseconds(event: Event) -> int:
 
 
 def _refuse_unstorable(row: Mapping[str, Any]) -> None:
-    for name in ("content", "other"):
-        if len(row[name]) > MAX_TEXT or len(row[name].encode()) > MAX_TEXT:
+    for name in (*_TEXTS, "other"):
+        try:
+            size = len(row[name].encode())
+        except UnicodeEncodeError:
+            raise InvalidValue(f"{name}: holds half of a surrogate pair, which is no character") from None
+        if size > MAX_TEXT:
             raise InvalidValue(f"{name}: longer than {MAX_TEXT} bytes")
-    for name in _TEXTS:
         if "\0" in row[name]:
             raise InvalidValue(f"{name}: holds a NUL character")
 

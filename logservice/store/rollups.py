@@ -174,7 +174,10 @@ def _add_selected(connection: Connection, rollup: Rollup, source: Select[*tuple[
 
 def days(connection: Connection) -> list[int]:
     """Return the starts of all days that have rows or buckets, oldest first."""
-    found = set(connection.scalars(select(daily.c.bucket).where(daily.c.retained == 0).distinct()))
+    found: set[int] = set()
+    for rollup in ROLLUPS:
+        day = _bucket_of(rollup.table.c.bucket, ids.DAY)
+        found.update(connection.scalars(select(day).where(rollup.table.c.retained == 0).distinct()))
     following = 0
     while (row_id := _first_row(connection, following)) is not None:
         second = ids.second_of(row_id)

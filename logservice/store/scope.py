@@ -35,6 +35,12 @@ class Scope:
         """Whether this is the whole site, which the daily buckets can answer for."""
         return self.user_id is None and self.token_ids is None
 
+    def each(self) -> list[Scope]:
+        """Return scopes of one token each, for an index serves the newest rows of one value at a time."""
+        if self.token_ids is None or len(self.token_ids) < 2:
+            return [self]
+        return [Scope(self.user_id, (token_id,)) for token_id in self.token_ids]
+
     def conditions(self, table: FromClause) -> list[ColumnElement[bool]]:
         """Return what rows of `log_records` or of the hourly buckets must satisfy to be seen."""
         found: list[ColumnElement[bool]] = []

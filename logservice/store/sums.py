@@ -144,7 +144,7 @@ def statistics(connection: Connection, query: Query, *, asked: int, now: int) ->
 
 
 def _rates(connection: Connection, query: Query, *, asked: int, now: int) -> dict[str, int]:
-    recent = Part(records, ids.first_id(now - stats.RATE_SECONDS), ids.first_id(now + 1))
+    recent = Part(records, ids.first_id(now - stats.RATE_SECONDS + 1), ids.first_id(now + 1))
     used = dialects.total(records.c.prompt_tokens + records.c.completion_tokens)
     conditions = [*query.conditions(records), *recent.inside(), records.c.type == asked]
     rpm, tpm = connection.execute(select(func.count(), used).where(*conditions)).one()

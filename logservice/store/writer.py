@@ -122,7 +122,12 @@ class GroupCommitWriter:
             except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
                 # The lock itself failed: nothing was taken, so everyone who waits is told.
                 self._fail(self._take(), error)
-        self._close_connection()
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._connection is not None:
+            with self._lock:
+                self._close_connection()
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -191,12 +196,11 @@ class GroupCommitWriter:
             job.done.set()
 
     def _close_connection(self) -> None:
+        """Close the connection, under the lock: the last one to close folds the write-ahead log back."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         try:
-            # The last connection to close writes the log back into the database, which is a writer's work.
-            with self._lock:
-                connection.close()
+            connection.close()
         except Exception:
             log.exception("closing the writing connection failed")

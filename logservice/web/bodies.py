@@ -40,50 +40,46 @@ def read() -> Body:
     return Body(content, kind == _LINES)
 
 
-def events(body: Body) -> Sequence[bytes | msgspec.Raw]:
-    """Return the single events of a body: one object, an array of them, or one on each line."""
-    content = _not_empty(body)
+def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[Any]:
+    """Return the single events of a body: one object, an array of them, or one on each line.
+
+    An event is returned as JSON, or decoded where a strict reader refused the body: Python producers write
+    NaN and half surrogate pairs, and one such event must not cost the others. With `lines_unlabelled`,
+    lines labelled as one JSON value are taken for what they are.
+    """
+    content = body.content.strip()
+    if not content:
+        raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")
     if body.in_lines:
         return _lines(content)
     try:
         return _ARRAY.decode(content) if content.startswith(b"[") else [_ONE.decode(content)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ApiError(400, f"body: not valid JSON ({error})") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        if lines_unlabelled and content.startswith(b"{") and b"\n" in content:
+            return _lines(content)
+        return _loosely(content)
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
 
 
-def foreign_events(body: Body) -> Sequence[Any]:
-    """Return the single events of a body that a foreign producer wrote, decoded; lines of it as bytes.
-
-    Python producers write NaN and lone surrogates, which are no JSON, and label lines as one value: one
-    such event must not cost the others, so what a strict reader refuses is read as Python reads it.
-    """
-    content = _not_empty(body)
+def _loosely(content: bytes) -> list[Any]:
     try:
-        decoded = decode_loosely(content)
+        decoded = json.loads(content)
     except ValueError as error:
-        if content.startswith(b"{") and b"\n" in content:
-            return _lines(content)
         raise ApiError(400, f"body: not valid JSON ({error})") from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
     return decoded if isinstance(decoded, list) else [decoded]
 
 
-def decode_loosely(content: bytes) -> Any:
-    """Return a JSON value, NaN and lone surrogates allowed. Raises ValueError or RecursionError."""
+def decoded(event: Any) -> Any:
+    """Return an event of `events` decoded. Raises ValueError or RecursionError."""
+    if not isinstance(event, bytes | msgspec.Raw):
+        return event
     try:
-        return msgspec.json.decode(content)
+        return msgspec.json.decode(event)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return json.loads(content)
-
-
-def _not_empty(body: Body) -> bytes:
-    content = body.content.strip()
-    if not content:
-        raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")
-    return content
+        return json.loads(bytes(event))
 
 
 def _lines(content: bytes) -> list[bytes | msgspec.Raw]:

@@ -46,24 +46,26 @@ def post_events() -> Response:
 def post_litellm() -> Response:
     """Store what LiteLLM's `generic_api` callback sends, in any of its three forms."""
     body = bodies.read()
-    return _store(body, bodies.foreign_events(body), _litellm_event)
+    return _store(body, bodies.events(body, lines_unlabelled=True), _litellm_event)
 
 
-def _own_event(raw: bytes | msgspec.Raw, now: float) -> Record:
-    return records.from_json(raw, now=now)
+def _own_event(event: Any, now: float) -> Record:
+    if isinstance(event, bytes | msgspec.Raw):
+        return records.from_json(event, now=now)
+    return records.from_mapping(event, now=now)
 
 
-def _litellm_event(item: Any, now: float) -> Record:
+def _litellm_event(event: Any, now: float) -> Record:
     try:
-        payload = bodies.decode_loosely(item) if isinstance(item, bytes) else item
+        payload = bodies.decoded(event)
     except ValueError as error:
         raise InvalidValue(f"not valid JSON ({error})") from None
     quota_per_unit = current_state().settings.quota_per_unit
     try:
-        event = litellm.event(payload, quota_per_unit=quota_per_unit)
+        fields = litellm.event(payload, quota_per_unit=quota_per_unit)
     except ValueError as error:
         raise InvalidValue(str(error)) from None
-    return records.from_mapping(event, now=now)
+    return records.from_mapping(fields, now=now)
 
 
 def _store(body: Body, raw_events: Sequence[Any], read: Read) -> Response:

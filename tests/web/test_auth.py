@@ -119,7 +119,9 @@ def test_a_new_access_token_ends_the_old_one(client: FlaskClient, store: LogStor
 def test_without_any_issued_credential_nobody_enters(make_app) -> None:
     client = make_app().test_client()
     for method, path, _ in DOORS:
-        assert_error(client.open(path, method=method, headers=bearer("anything-at-all-00")), 401, "access token")
+        assert_error(
+            client.open(path, method=method, headers=bearer("anything-at-all-00")), 401, "access token"
+        )
     assert_error(client.get("/api/log/token?key=sk-anything"), 200, UNKNOWN)
 
 

@@ -20,9 +20,7 @@ READS = (
 
 
 @pytest.mark.parametrize(("path", "headers"), READS)
-def test_every_success_has_success_message_and_data(
-    client: FlaskClient, path: str, headers: Headers
-) -> None:
+def test_every_success_has_success_message_and_data(client: FlaskClient, path: str, headers: Headers) -> None:
     assert assert_ok(client.get(path, headers=headers)) is not None
 
 

@@ -39,7 +39,7 @@ from .base import Dialect, SearchIndex
 
 T = TypeVar("T")
 
-# A checkpoint is made once the write-ahead log is this large, in bytes.
+# A checkpoint is made each time the write-ahead log has grown by so many bytes.
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
@@ -67,6 +67,7 @@ class SQLiteDialect(Dialect):
         self.path = _path(engine.url)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._seen: tuple[int, int] | None = None
+        self._wal_left = 0
         self._writer = self._new_writer()
         _listen_to_reader(engine, self.path)
 
@@ -148,11 +149,7 @@ class SQLiteDialect(Dialect):
         self._writer.close()
 
     def status(self) -> dict[str, Any]:
-        wal = self.path.with_name(self.path.name + "-wal")
-        return {
-            "database_bytes": self.path.stat().st_size,
-            "wal_bytes": wal.stat().st_size if wal.exists() else 0,
-        }
+        return {"database_bytes": self.path.stat().st_size, "wal_bytes": self._wal_bytes()}
 
     def _new_writer(self) -> GroupCommitWriter:
         return GroupCommitWriter(
@@ -178,8 +175,23 @@ class SQLiteDialect(Dialect):
             raise Unavailable(f"the database file {self.path.name} was deleted or replaced", retry_after=5)
 
     def _checkpoint(self, connection: Connection) -> None:
-        if self.status()["wal_bytes"] >= _CHECKPOINT_BYTES:
-            _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+        """Fold the write-ahead log back each time it has grown, and empty it unless a reader still needs it.
+
+        While a reader holds it open, the next attempt waits for as much growth again: each one costs a flush.
+        """
+        size = self._wal_bytes()
+        self._wal_left = min(self._wal_left, size)
+        if size - self._wal_left < _CHECKPOINT_BYTES:
+            return
+        driver = _driver(connection)
+        driver.execute("PRAGMA busy_timeout=0")
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        driver.execute(f"PRAGMA busy_timeout={int(self.waiting_time * 1000)}")
+        self._wal_left = self._wal_bytes()
+
+    def _wal_bytes(self) -> int:
+        wal = self.path.with_name(self.path.name + "-wal")
+        return wal.stat().st_size if wal.exists() else 0
 
 
 # A contentless index is told what it forgets: the texts it was given come along with the row ids.

@@ -1,0 +1,534 @@
+"""Bodies that cannot be read and databases that fail: a clear answer, and nothing half-written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from logservice.store.store import LogStore
+from logservice.store.tables import metadata
+from tests.answers import assert_error, assert_ok
+from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, contents, make_event, only_row, post
+
+ROOM = Path(__file__).parents[2]
+NDJSON = "application/x-ndjson"
+
+READS = (
+    ("/api/log/", ROOT, "获取日志失败"),
+    ("/api/log/self", ALICE, "获取日志失败"),
+    (f"/api/log/token?key={ALICE_KEY}", {}, "获取日志失败"),
+    ("/api/log/search?keyword=x", ROOT, "搜索日志失败"),
+    ("/api/log/self/search?keyword=x", ALICE, "搜索日志失败"),
+    ("/api/log/stat", ROOT, "获取统计信息失败"),
+    ("/api/log/self/stat", ALICE, "获取统计信息失败"),
+)
+
+
+def send(client: FlaskClient, body: bytes, path: str = "/api/log/", **headers: str) -> TestResponse:
+    """Post bytes; header names with `_` for `-`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(path, data=body, headers={**GATEWAY, "Content-Type": "application/json", **named})
+
+
+def everything(store: LogStore) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table."""
+    with store.reading() as connection:
+        tables = metadata.sorted_tables
+        return {table.name: sorted(map(tuple, connection.execute(table.select()))) for table in tables}
+
+
+@pytest.fixture
+def unchanged(client: FlaskClient, store: LogStore) -> Iterator[None]:
+    """Check that a test leaves the whole database as it found it."""
+    post(client, make_event(content="was here before"))
+    before = everything(store)
+    yield
+    assert everything(store) == before
+
+
+# Bodies
+
+GOOD = json.dumps(make_event()).encode()
+UNREADABLE = {
+    "nothing": b"",
+    "blanks": b" \r\n\t ",
+    "a word": b"hello",
+    "half an object": GOOD[:-1],
+    "half an array": b"[" + GOOD,
+    "half an array, one more": b"[" + GOOD + b",",
+    "a comma too many": b"[" + GOOD + b",]",
+    "two values": GOOD + GOOD,
+    "lines without their label": GOOD + b"\n" + GOOD,
+    "single quotes": b"{'quota': 1}",
+    "latin-1": '{"content": "é"}'.encode("latin-1"),
+    "utf-16": GOOD.decode().encode("utf-16"),
+    "NUL": b"\0",
+    "nested": b"[" * 200_000,
+    "nested whole": b"[" * 100_000 + b"]" * 100_000,
+    "nested objects": b'{"other":' * 100_000 + b"1" + b"}" * 100_000,
+    "gzip without its label": gzip.compress(GOOD),
+}
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_body_that_is_no_json_is_refused(client: FlaskClient, body: bytes) -> None:
+    assert_error(send(client, body), 400, "")
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_foreign_body_that_is_no_json_is_refused(client: FlaskClient, name: str) -> None:
+    if name == "lines without their label":
+        pytest.skip("LiteLLM labels lines as application/json, so here they are read")
+    assert_error(send(client, UNREADABLE[name], "/api/ingest/litellm"), 400, "")
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    "body", [b"null", b"true", b"1", b'"text"', b"[1]", b"[null]", b"[[]]", b"[[{}]]", b"1e400"]
+)
+@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+@pytest.mark.parametrize("kind", ["application/json", NDJSON])
+def test_a_body_of_the_wrong_shape_is_refused(client: FlaskClient, body: bytes, path: str, kind: str) -> None:
+    assert_error(send(client, body, path, Content_Type=kind), 400, "")
+
+
+#: JSON texts that stand for one field, and the field that the refusal names.
+VALUES = [
+    *(
+        (name, text)
+        for name in ("quota", "prompt_tokens", "user_id", "token_id", "channel_id")
+        for text in (
+            "9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551616",
+            "9" * 5000,
+            "1e400",
+        )
+    ),
+    ("quota", "NaN"),
+    ("quota", "Infinity"),
+    ("quota", "-Infinity"),
+    ("quota", "1e30"),
+    ("use_time", "1e400"),
+    ("use_time", "NaN"),
+    ("id", '"x"'),
+    ("created_at", "9223372036854775808"),
+    ("created_at", "-9223372036854775809"),
+    ("created_at", "9" * 5000),
+    ("created_at", "1e308"),
+    ("created_at", "1e400"),
+    ("created_at", "-1e308"),
+    ("created_at", "NaN"),
+    ("created_at", f"{NOW}000"),
+    ("created_at", f"{NOW}000.5"),
+    ("created_at", str(NOW + 86401)),
+    ("created_at", "0"),
+    ("created_at", '"0001-01-01T00:00:00+23:59"'),
+    ("created_at", '"9999-12-31T23:59:59-23:59"'),
+    ("created_at", '"9999-12-31T23:59:59Z"'),
+    ("created_at", '"2025-02-30T00:00:00Z"'),
+    ("created_at", '"\\u0000"'),
+    ("type", "99"),
+    ("type", '"unknown"'),
+    ("type", "9223372036854775808"),
+    ("type", "9" * 5000),
+    ("type", '"%s"' % ("9" * 5000)),
+    ("type", "{}"),
+    ("content", '"%s"' % ("x" * 5_000_000)),
+    ("username", '"%s"' % ("x" * 5_000_000)),
+    ("model_name", '"%s"' % ("x" * 5_000_000)),
+    ("request_id", '"%s"' % ("x" * 5_000_000)),
+    ("token_key", '"%s"' % ("x" * 5_000_000)),
+    ("other", '{"a":"%s"}' % ("x" * 5_000_000)),
+    *(
+        (name, '"a\\u0000b"')
+        for name in (
+            "content",
+            "username",
+            "token_name",
+            "model_name",
+            "group",
+            "ip",
+            "request_id",
+            "channel_name",
+        )
+    ),
+    *(
+        (name, text)
+        for name in ("content", "username", "model_name")
+        for text in ('"\\ud800"', '"\\udc00"', '"\\ud800x"', '"\\udc00\\ud800"')
+    ),
+    ("other", '{"a":"\\ud800"}'),
+    ("other", '{"\\ud800":1}'),
+    ("other", '"{\\"a\\":\\"\\\\ud800\\"}"'),
+    ("other", "[" * 5000 + "]" * 5000),
+    ("other", '{"a":' * 5000 + "1" + "}" * 5000),
+    ("other", '{"a":' * 33 + "1" + "}" * 33),
+    ("other", json.dumps('{"a":' * 5000 + "1" + "}" * 5000)),
+    ("other", '{"a":1e400}'),
+    ("other", '{"a":NaN}'),
+    ("other", json.dumps('{"a":NaN}')),
+    ("other", '"not json"'),
+]
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(("name", "text"), VALUES, ids=[f"{name}={text[:24]!r}" for name, text in VALUES])
+def test_a_value_that_cannot_be_stored_is_refused(client: FlaskClient, name: str, text: str) -> None:
+    body = f'{{"{name}":{text}}}'.encode()
+    message = assert_error(send(client, body), 400, "none of 1")
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize(("name", "text"), VALUES, ids=[f"{name}={text[:24]!r}" for name, text in VALUES])
+def test_on_a_line_of_its_own_it_costs_the_others_nothing(
+    client: FlaskClient, store: LogStore, name: str, text: str
+) -> None:
+    body = GOOD + f'\n{{"username":"mallory","{name}":{text}}}\n'.encode() + GOOD
+    data = assert_ok(send(client, body, Content_Type=NDJSON))
+    assert (data["accepted"], [entry["index"] for entry in data["rejected"]]) == (2, [1])
+    assert store.count_raw() == store.count_all() == 2
+    assert "mallory" not in str(everything(store))
+
+
+def test_a_nul_in_other_is_stored_as_an_escape_or_refused(client: FlaskClient, store: LogStore) -> None:
+    answer = send(client, b'{"user_id":7,"other":{"a":"x\\u0000y"}}')
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 200:
+        assert json.loads(only_row(client, "/api/log/self", ALICE)["other"]) == {"a": "x\0y"}
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("field", ["nonsense", "\\u0000", "\\ud800", "x" * 100_000])
+def test_an_unknown_field_of_any_name_is_refused(client: FlaskClient, field: str) -> None:
+    message = assert_error(send(client, f'{{"{field}":1}}'.encode()), 400, "")
+    assert len(message) < 1000
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "image/png"],
+)
+@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+def test_another_content_type_is_refused(client: FlaskClient, kind: str, path: str) -> None:
+    assert_error(send(client, GOOD, path, Content_Type=kind), 415, kind.partition(";")[0])
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "nonsense" * 100])
+@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+def test_another_encoding_is_refused(client: FlaskClient, encoding: str, path: str) -> None:
+    assert_error(send(client, GOOD, path, Content_Encoding=encoding), 415, "Content-Encoding")
+
+
+PACKED = gzip.compress(b"[" + GOOD + b"]")
+BROKEN = {
+    "cut": PACKED[:-9],
+    "cut by one": PACKED[:-1],
+    "only a header": PACKED[:10],
+    "half a header": PACKED[:3],
+    "no gzip": GOOD,
+    "wrong checksum": PACKED[:-8] + b"\0\0\0\0" + PACKED[-4:],
+    "wrong length": PACKED[:-4] + b"\xff\xff\xff\xff",
+    "zlib": zlib.compress(GOOD),
+    "rubbish behind": PACKED + b"rubbish",
+    "half a second one": PACKED + PACKED[:12],
+    "nothing": b"",
+}
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+def test_gzip_that_cannot_be_unpacked_is_refused(client: FlaskClient, body: bytes, path: str) -> None:
+    assert_error(send(client, body, path, Content_Encoding="gzip"), 400, "body")
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+def test_a_body_beyond_the_limit_is_refused_packed_or_not(client_with: Any, path: str) -> None:
+    client = client_with(MAX_BODY="100KB")
+    body = b"[" + b" " * 99_998 + b"]"
+    assert assert_ok(send(client, body, path))["accepted"] == 0
+    assert assert_ok(send(client, gzip.compress(body), path, Content_Encoding="gzip"))["accepted"] == 0
+    assert_error(send(client, body + b" ", path), 413, "body")
+    assert_error(send(client, gzip.compress(body + b" "), path, Content_Encoding="gzip"), 413, "body")
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("members", [1, 2000])
+def test_a_gzip_bomb_is_refused_at_once_and_in_little_memory(client: FlaskClient, members: int) -> None:
+    import tracemalloc
+
+    size = 2**30 if members == 1 else 2**19
+    packer = zlib.compressobj(9, wbits=31)
+    zeros = bytes(2**19)
+    bomb = b"".join(packer.compress(zeros) for _ in range(size // 2**19)) + packer.flush()
+    tracemalloc.start()
+    try:
+        assert_error(send(client, bomb * members, Content_Encoding="gzip"), 413, "unpacks")
+        assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_body_that_ends_too_early_is_refused(client: FlaskClient) -> None:
+    answer = client.post(
+        "/api/log/", data=GOOD[:20], headers=GATEWAY, environ_overrides={"CONTENT_LENGTH": str(len(GOOD))}
+    )
+    assert_error(answer, 400, "body")
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "NaN", "1e400", "[]", "{}", "9" * 400])
+def test_one_bad_record_of_litellm_does_not_cost_the_others(
+    client: FlaskClient, store: LogStore, value: str
+) -> None:
+    good = f'{{"endTime":{NOW - 5}.5,"status":"success","model":"good"}}'
+    bad = f'{{"endTime":{value},"status":"success","model":"bad"}}'
+    data = assert_ok(send(client, f"[{good},{bad},{good}]".encode(), "/api/ingest/litellm"))
+    assert (data["accepted"], [entry["index"] for entry in data["rejected"]]) == (2, [1])
+    assert {row["model_name"] for row in assert_ok(client.get("/api/log/", headers=ROOT))["items"]} == {
+        "good"
+    }
+
+
+# Databases that fail
+
+
+def assert_failing(client: FlaskClient, write: str = "") -> None:
+    """Check that every read gives the words of the specification, and a write a cause."""
+    for path, who, message in READS:
+        answer = client.get(path, headers=who)
+        assert assert_error(answer, 503, message) == message
+        assert int(answer.headers["Retry-After"]) > 0
+    assert_not_writing(client, write)
+
+
+def assert_not_writing(client: FlaskClient, fragment: str) -> None:
+    """Check that nothing can be written, and that the answer says why."""
+    for answer in (
+        client.post("/api/log/", json=make_event(), headers=GATEWAY),
+        client.post("/api/log/", json=make_event(), headers={**GATEWAY, "Idempotency-Key": "k"}),
+        client.delete(f"/api/log/?target_timestamp={NOW}", headers=ROOT),
+    ):
+        message = assert_error(answer, 503, fragment)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "SELECT" not in message
+        assert "Error" not in message
+
+
+@pytest.fixture
+def file(store: LogStore) -> Path:
+    """The file of the database."""
+    if store.dialect.name != "sqlite":
+        pytest.skip("no file")
+    path = store.dialect.path
+    assert isinstance(path, Path)
+    return path
+
+
+def test_a_deleted_database_is_an_error_and_not_made_anew(client: FlaskClient, file: Path) -> None:
+    post(client, make_event())
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+    for _ in range(2):
+        assert_failing(client, file.name)
+    assert not file.exists()
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+
+
+def test_a_database_deleted_before_the_first_write_is_not_made_anew(client: FlaskClient, file: Path) -> None:
+    file.unlink()
+    assert_not_writing(client, file.name)
+    assert not file.exists()
+
+
+def test_a_database_that_comes_back_is_used_again(client: FlaskClient, file: Path) -> None:
+    post(client, make_event(content="before"))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("VACUUM INTO ?", [str(file.with_name("copy"))])
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+    assert_failing(client, file.name)
+    file.with_name("copy").rename(file)
+    post(client, make_event(content="after"))
+    assert contents(assert_ok(client.get("/api/log/", headers=ROOT))["items"]) == ["after", "before"]
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database at all, but a text file" * 100])
+def test_a_database_replaced_by_another_file_is_an_error(
+    client: FlaskClient, file: Path, content: bytes
+) -> None:
+    post(client, make_event())
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+    file.write_bytes(content)
+    assert_failing(client)
+    assert file.read_bytes() == content
+
+
+def test_a_database_that_is_a_folder_is_an_error(client: FlaskClient, file: Path) -> None:
+    post(client, make_event())
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+    file.mkdir()
+    assert_failing(client)
+
+
+# Run by somebody whom permissions bind, which they do not root.
+READ_ONLY = """
+import json, os, sys
+from logservice import create_app
+from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, make_event
+from tests.web.test_bad_input import READS
+
+folder, url = sys.argv[1:]
+app = create_app({"LOGSERVICE_DATABASE_URL": url}, instance_path=folder)
+client = app.test_client()
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+answers = [client.get(path, headers=who) for path, who, _ in READS]
+answers.append(client.post("/api/log/", json=make_event(content="new"), headers=GATEWAY))
+answers.append(client.delete(f"/api/log/?target_timestamp={NOW}", headers=ROOT))
+print(json.dumps([[a.status_code, a.headers.get("Retry-After"), a.get_json()] for a in answers]))
+"""
+
+
+def answers_where_nothing_may_be_written(file: Path, folder: Path, *, keep: str) -> list[Any]:
+    """Copy a database to a place where `keep`, "file" or "folder", may not be written; ask everything."""
+    copy = folder / "log.db"
+    copy.write_bytes(file.read_bytes())
+    if keep == "file":
+        folder.chmod(0o777)
+        copy.chmod(0o444)
+    else:
+        copy.chmod(0o666)
+        folder.chmod(0o555)
+    script = [sys.executable, "-c", READ_ONLY, str(folder), f"sqlite:///{copy}"]
+    done = subprocess.run(script, cwd=ROOM, capture_output=True, text=True, timeout=60, check=False)
+    folder.chmod(0o777)
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("keep", ["file", "folder"])
+def test_a_database_that_may_only_be_read_is_told_to_writers(
+    client: FlaskClient, store: LogStore, file: Path, keep: str
+) -> None:
+    import tempfile
+
+    post(client, make_event(content="old"))
+    store.close()
+    # Not below pytest's own folder, which nobody but its owner may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        answers = answers_where_nothing_may_be_written(file, Path(folder), keep=keep)
+    for status, retry, body in answers[-2:]:
+        assert status == 503
+        assert int(retry) > 0
+        assert body["success"] is False
+        assert body["message"]
+    # Whether a read works depends on whether SQLite can open its log beside the file; it never half works.
+    for (status, retry, body), (_, _, message) in zip(answers[:-2], READS, strict=True):
+        assert status == 200 or (status, body["message"]) == (503, message)
+        assert retry or status == 200
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(
+    client: FlaskClient, store: LogStore, file: Path
+) -> None:
+    post(client, make_event(content="before"))
+    before = everything(store)
+    store.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1").fetchall())
+    events = [make_event(content=os.urandom(30_000).hex()) for _ in range(40)]
+    answer = client.post("/api/log/", json=events, headers=GATEWAY)
+    assert_error(answer, 503, "full")
+    assert everything(store) == before
+    post(client, make_event(content="after"))
+
+
+@contextmanager
+def locked(file: Path, statement: str) -> Iterator[None]:
+    """Hold a lock on the file, as another program may."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute(statement)
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_database_locked_too_long_is_told_and_works_again_afterwards(
+    client: FlaskClient, client_with: Any, store: LogStore, file: Path, statement: str
+) -> None:
+    store.close()
+    client = client_with(WAITING_TIME="0.5")
+    post(client, make_event(content="before"))
+    with locked(file, statement):
+        started = time.monotonic()
+        answer = client.post("/api/log/", json=make_event(content="refused"), headers=GATEWAY)
+        assert time.monotonic() - started < 5
+        assert_error(answer, 503, "locked")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert_error(client.delete(f"/api/log/?target_timestamp={NOW}", headers=ROOT), 503, "locked")
+        assert assert_ok(client.get("/api/log/", headers=ROOT))["total"] == 1
+    post(client, make_event(content="after"))
+    assert contents(assert_ok(client.get("/api/log/", headers=ROOT))["items"]) == ["after", "before"]
+
+
+def test_a_short_lock_is_waited_for(client: FlaskClient, store: LogStore, file: Path) -> None:
+    import threading
+
+    post(client, make_event(content="before"))
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.5, lambda: other.execute("ROLLBACK"))
+        release.start()
+        post(client, make_event(content="after"))
+        release.join()
+    assert store.count_raw() == 2
+
+
+def test_readers_locked_out_are_told_in_the_words_of_the_specification(
+    store: LogStore, client_with: Any, file: Path
+) -> None:
+    store.close()
+    client = client_with(WAITING_TIME="0.2")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        assert_failing(client)
+        other.execute("ROLLBACK")
+    for path, who, _ in READS:
+        assert_ok(client.get(path, headers=who))
+
+
+@pytest.mark.parametrize("table", ["log_users", "log_usage_hourly", "log_usage_daily", "log_records"])
+def test_a_table_that_is_missing_fails_the_whole_post(
+    client: FlaskClient, store: LogStore, file: Path, table: str
+) -> None:
+    post(client, make_event(content="before"))
+    store.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO away"))
+    answer = client.post("/api/log/", json=make_event(username="carol", user_id=0), headers=GATEWAY)
+    assert_error(answer, 503, "")
+    store.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE away RENAME TO {table}"))
+    assert store.count_raw() == store.count_all() == 1
+    assert "carol" not in str(everything(store))

@@ -1,0 +1,144 @@
+"""Which web origins may read what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.rows import ALICE, ALICE_KEY, ROOT, Headers
+
+ORIGIN = "https://somewhere.example"
+LISTED = "https://dashboard.example"
+ALLOW = "Access-Control-Allow-"
+
+#: How the token route can end, for better or worse.
+ENDS = (
+    ("GET", f"/api/log/token?key={ALICE_KEY}", 200),
+    ("GET", f"/api/log/token/?key={ALICE_KEY}", 200),
+    ("GET", "/api/log/token", 200),
+    ("GET", "/api/log/token?key=sk-unknown", 200),
+    ("GET", f"/api/log/token?key={ALICE_KEY}&p=abc", 400),
+    ("POST", "/api/log/token", 405),
+)
+OTHERS = (
+    ("GET", "/api/log/", ROOT),
+    ("GET", "/api/log/self", ALICE),
+    ("GET", "/api/log/stat", ROOT),
+    ("GET", "/api/log/search?keyword=x", ROOT),
+    ("GET", "/api/log/self", {}),
+    ("GET", "/api/log/?type=abc", ROOT),
+    ("POST", "/api/log/", ROOT),
+    ("POST", "/api/ingest/litellm", ROOT),
+)
+
+
+def from_origin(client: FlaskClient, method: str, path: str, origin: str, **headers: str) -> TestResponse:
+    """Call as a browser does for a page of some origin."""
+    return client.open(path, method=method, headers={"Origin": origin, **headers})
+
+
+def preflight(
+    client: FlaskClient, path: str, origin: str, method: str = "GET", names: str = ""
+) -> TestResponse:
+    """Ask as a browser does before a call with headers of its own."""
+    asked: dict[str, Any] = {"Access-Control-Request-Method": method}
+    if names:
+        asked["Access-Control-Request-Headers"] = names
+    return from_origin(client, "OPTIONS", path, origin, **asked)
+
+
+def listed(value: str) -> set[str]:
+    """Return the parts of a header."""
+    return {part.strip().lower() for part in value.split(",")}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ENDS)
+@pytest.mark.parametrize("origin", [ORIGIN, "null", "http://localhost:3000"])
+def test_any_origin_reads_what_the_token_route_answers(
+    client: FlaskClient, method: str, path: str, status: int, origin: str
+) -> None:
+    answer = from_origin(client, method, path, origin)
+    assert answer.status_code == status
+    assert answer.headers.getlist(f"{ALLOW}Origin") == ["*"]
+    assert f"{ALLOW}Credentials" not in answer.headers
+
+
+def test_any_origin_reads_that_the_database_failed(client: FlaskClient, store) -> None:
+    store.write(lambda connection: connection.exec_driver_sql("DROP TABLE log_tokens"))
+    answer = from_origin(client, "GET", f"/api/log/token?key={ALICE_KEY}", ORIGIN)
+    assert answer.status_code == 503
+    assert answer.headers[f"{ALLOW}Origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/api/log/token", "/api/log/token/", "/api/log/token?key=x"])
+@pytest.mark.parametrize(
+    "names", ["", "content-type", "authorization", "content-type, authorization", "x-other"]
+)
+def test_options_of_the_token_route_allows_get_and_names_both_headers(
+    client: FlaskClient, path: str, names: str
+) -> None:
+    answer = preflight(client, path, ORIGIN, names=names)
+    assert 200 <= answer.status_code < 300
+    assert answer.headers[f"{ALLOW}Origin"] == "*"
+    assert "get" in listed(answer.headers[f"{ALLOW}Methods"])
+    assert {"content-type", "authorization"} <= listed(answer.headers[f"{ALLOW}Headers"])
+    assert f"{ALLOW}Credentials" not in answer.headers
+
+
+def test_options_is_answered_in_full_to_whoever_asks(client: FlaskClient) -> None:
+    answer = client.options("/api/log/token")
+    assert 200 <= answer.status_code < 300
+    assert "get" in listed(answer.headers[f"{ALLOW}Methods"])
+    assert {"content-type", "authorization"} <= listed(answer.headers[f"{ALLOW}Headers"])
+
+
+@pytest.mark.parametrize(("method", "path", "who"), OTHERS)
+def test_the_other_routes_are_closed_to_pages_of_other_origins(
+    client: FlaskClient, method: str, path: str, who: Headers
+) -> None:
+    for answer in (from_origin(client, method, path, ORIGIN, **who), preflight(client, path, ORIGIN)):
+        assert not [name for name, _ in answer.headers if name.startswith(ALLOW)]
+
+
+@pytest.mark.parametrize(("method", "path", "who"), OTHERS)
+def test_a_setting_opens_the_other_routes_to_listed_origins(
+    client_with, method: str, path: str, who: Headers
+) -> None:
+    client = client_with(CORS_ORIGINS=f"{LISTED},https://second.example")
+    answer = from_origin(client, method, path, LISTED, **who)
+    assert answer.headers.getlist(f"{ALLOW}Origin") == [LISTED]
+    asked = preflight(client, path, LISTED, method, "authorization")
+    assert asked.headers[f"{ALLOW}Origin"] == LISTED
+    assert method.lower() in listed(asked.headers[f"{ALLOW}Methods"])
+    assert "authorization" in listed(asked.headers[f"{ALLOW}Headers"])
+
+
+@pytest.mark.parametrize(("method", "path", "who"), OTHERS)
+@pytest.mark.parametrize(
+    "origin",
+    [ORIGIN, f"{LISTED}.evil.example", "http://dashboard.example", "https://xdashboard.example", "null"],
+)
+def test_origins_that_are_not_listed_stay_outside(
+    client_with, method: str, path: str, who: Headers, origin: str
+) -> None:
+    client = client_with(CORS_ORIGINS=LISTED)
+    for answer in (from_origin(client, method, path, origin, **who), preflight(client, path, origin)):
+        assert f"{ALLOW}Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ENDS)
+@pytest.mark.parametrize("origin", [ORIGIN, LISTED])
+def test_the_token_route_stays_open_to_all_beside_listed_origins(
+    client_with, client: FlaskClient, method: str, path: str, status: int, origin: str
+) -> None:
+    answer = from_origin(client_with(CORS_ORIGINS=LISTED), method, path, origin)
+    assert answer.headers.getlist(f"{ALLOW}Origin") == ["*"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/nothing"])
+def test_what_lies_outside_the_api_is_never_opened(client_with, path: str) -> None:
+    answer = from_origin(client_with(CORS_ORIGINS=LISTED), "GET", path, LISTED)
+    assert f"{ALLOW}Origin" not in answer.headers
