@@ -66,7 +66,7 @@ class LogService:
             ),
             rate_limiter=_rate_limiter(app, settings),
         )
-        routes.mount(app, url_prefix=self._url_prefix, ingest=self._ingest)
+        routes.mount(app, url_prefix=self._url_prefix, ingest=self._ingest, origins=settings.cors_origins)
         app.cli.add_command(commands)
 
     def _store(self, app: Flask, settings: Settings) -> LogStore:

@@ -54,7 +54,7 @@ KEYS = (
 
 
 def make_event(**fields: Any) -> dict[str, Any]:
-    """Return an event: a successful call of Alice's from her laptop, ten seconds ago, unless told otherwise."""
+    """Return an event: a call of Alice's that went well ten seconds ago, unless told otherwise."""
     return {
         "created_at": NOW - 10,
         "type": "consume",

@@ -1,4 +1,4 @@
-"""Rows for the store's tests: how they are made, put in, read back and compared, by the plainest means there are."""
+"""Rows for the store's tests: made, put in, read back and compared by the plainest means."""
 
 from __future__ import annotations
 

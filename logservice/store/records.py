@@ -22,6 +22,7 @@ MAX_TEXT = 64 * 1024
 #: How far in the future `created_at` may lie, in seconds: clocks differ, milliseconds are a mistake.
 FUTURE = 86400
 MAX_DEPTH = 32
+_LONGEST_MESSAGE = 200
 
 Name = Annotated[str, Meta(max_length=128)]
 RequestId = Annotated[str, Meta(max_length=256)]
@@ -100,7 +101,7 @@ def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
     """Return the clean record of one JSON object. Raises InvalidValue naming the field and what is wrong."""
     try:
         event = _decode.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidValue(_in_words(error)) from None
     except RecursionError:
         raise InvalidValue("the event is nested too deeply") from None
@@ -115,7 +116,7 @@ def from_mapping(fields: Mapping[str, Any], *, now: float) -> Record:
     others = {name: value for name, value in fields.items() if name != "other"}
     try:
         event = msgspec.convert(others, Event)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidValue(_in_words(error)) from None
     return _clean(event, fields.get("other"), now)
 
@@ -158,8 +159,7 @@ def other_text(value: Any) -> str:
         return ""
     if not isinstance(value, dict):
         raise InvalidValue("other: neither an object nor the JSON text of one")
-    if _depth(value) > MAX_DEPTH:
-        raise InvalidValue(f"other: nested deeper than {MAX_DEPTH} levels")
+    _refuse_unfit(value)
     return _dump(value).decode() if value else ""
 
 
@@ -177,18 +177,17 @@ def _dump(value: Any) -> bytes:
         raise InvalidValue(f"other: cannot be written as JSON ({error})") from None
 
 
-def _depth(value: Any) -> int:
-    """Return how deeply lists and objects are nested, without recursion."""
+def _refuse_unfit(value: Any) -> None:
+    """Refuse what is nested too deeply or holds a number that JSON does not know; without recursion."""
     depth, level = 0, [value]
-    while level and depth <= MAX_DEPTH:
+    while level:
         depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-    return depth
+        if depth > MAX_DEPTH:
+            raise InvalidValue(f"other: nested deeper than {MAX_DEPTH} levels")
+        inner = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
+        if any(isinstance(part, float) and not math.isfinite(part) for part in inner):
+            raise InvalidValue("other: holds a number that is not finite")
+        level = [part for part in inner if isinstance(part, dict | list)]
 
 
 def _second(created_at: int | float | str | None, now: float) -> int:
@@ -250,4 +249,6 @@ def _in_words(error: Exception) -> str:
     """Return msgspec's sentence with the field in front: "username: Expected `str` of length <= 128"."""
     sentence, _, path = str(error).partition(" - at `")
     field = path.removesuffix("`").removeprefix("$").removeprefix(".")
-    return f"{field}: {sentence}" if field else sentence
+    found = f"{field}: {sentence}" if field else sentence
+    # An unknown field is named, and its name comes from a stranger: it may be long, or no text at all.
+    return found[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()

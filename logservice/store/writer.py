@@ -163,9 +163,14 @@ class GroupCommitWriter:
         self._tidy(connection)
 
     def _open(self) -> Connection:
+        """Return the connection; a new one where the database was replaced since the last commit."""
+        if self._connection is not None:
+            try:
+                self._verify()
+            except Unavailable:
+                self._close_connection()
         if self._connection is None:
             self._connection = self._connect()
-        self._verify()
         return self._connection
 
     @staticmethod

@@ -17,7 +17,7 @@ from .state import current_state
 bp = Blueprint("admin", __name__)
 
 
-@bp.get("/", strict_slashes=False, merge_slashes=False)
+@bp.get("", strict_slashes=False, merge_slashes=False)
 @saying("获取日志失败")
 @requires("admin")
 @takes(AllLogs)
@@ -44,7 +44,7 @@ def search(query: Query) -> Response:
     return reading.search(query, Scope.site(), ADMIN)
 
 
-@bp.delete("/", strict_slashes=False, merge_slashes=False)
+@bp.delete("", strict_slashes=False, merge_slashes=False)
 @requires("admin")
 @takes(Purging)
 def purge(query: Query) -> Response:

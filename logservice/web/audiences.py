@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ Rows = list[dict[str, Any]]
 
 #: Keys of `other` that are for administrators only, at whatever depth they stand.
 PRIVATE_KEYS = frozenset({"admin_info", "audit_info", "stream_status"})
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,30 @@ def public_other(text: str) -> str:
 
     What is not the JSON of an object is left out altogether: nobody can say what it holds.
     """
-    if not text or not _suspicious(text):
-        return text if not text or text[0] == "{" else ""
+    if not text.startswith("{"):
+        return ""
+    if not _mentions(text) and not text.startswith('{"raw":'):
+        return text
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return ""
-    if not isinstance(value, dict) or set(value) == {"raw"}:
+    if set(value) == {"raw"}:
         return ""
-    value = _public(value)
-    return orjson.dumps(value).decode() if value else ""
+    public = _public(value)
+    return orjson.dumps(public).decode() if public else ""
 
 
-def _suspicious(text: str) -> bool:
-    """Whether a private key may be in the text. `other` is stored in one spelling, so looking is enough; only
-    JSON inside a text can still hide one behind an escape."""
-    return any(key in text for key in PRIVATE_KEYS) or "\\\\u" in text or '{"raw":' in text
+def _mentions(text: str) -> bool:
+    """Whether a private key stands in a text, in whatever spelling JSON inside JSON may give it."""
+    plain = _unescaped(text)
+    return any(key in plain for key in PRIVATE_KEYS)
+
+
+def _unescaped(text: str) -> str:
+    if "\\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 def _public(value: Any) -> Any:
@@ -68,13 +78,17 @@ def _public(value: Any) -> Any:
         return {key: _public(inner) for key, inner in value.items() if key not in PRIVATE_KEYS}
     if isinstance(value, list):
         return [_public(inner) for inner in value]
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and _mentions(value):
         return _public_text(value)
     return value
 
 
 def _public_text(text: str) -> str:
+    """Return a text that mentions a private key without it; what may be JSON but cannot be read is left out."""
+    if "{" not in _unescaped(text):
+        return text
     try:
-        return orjson.dumps(_public(orjson.loads(text))).decode()
-    except orjson.JSONDecodeError:
-        return "" if any(key in text for key in PRIVATE_KEYS) else text
+        public = orjson.dumps(_public(orjson.loads(text))).decode()
+    except (orjson.JSONDecodeError, RecursionError):
+        return ""
+    return "" if _mentions(public) else public

@@ -59,12 +59,14 @@ def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[Any]:
             return _lines(content)
         return _loosely(content)
     except RecursionError:
+        if content.startswith(b"{"):
+            return [content]
         raise ApiError(400, "body: nested too deeply") from None
 
 
 def _loosely(content: bytes) -> list[Any]:
     try:
-        decoded = json.loads(content)
+        decoded = json.loads(content.decode())
     except ValueError as error:
         raise ApiError(400, f"body: not valid JSON ({error})") from None
     except RecursionError:
@@ -79,7 +81,7 @@ def decoded(event: Any) -> Any:
     try:
         return msgspec.json.decode(event)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return json.loads(bytes(event))
+        return json.loads(bytes(event).decode())
 
 
 def _lines(content: bytes) -> list[bytes | msgspec.Raw]:

@@ -69,6 +69,13 @@ class EpochSeconds(fields.Integer):
         return min(seconds, ids.MAX_SECOND)
 
 
+class PurgeTarget(EpochSeconds):
+    """Epoch seconds of which only a past moment will do: what is no number is as good as missing."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        return super()._deserialize(value, attr, data, **kwargs) if _DECIMAL.fullmatch(value.strip()) else 0
+
+
 class TypeOrName(fields.Field[int | None]):
     """A log type by number or name; 0 stands for all and becomes None."""
 

@@ -33,7 +33,7 @@ sources_bp = Blueprint("logservice_sources", __name__)
 _MAX_KEY = 255
 
 
-@events_bp.post("/", strict_slashes=False, merge_slashes=False)
+@events_bp.post("", strict_slashes=False, merge_slashes=False)
 @requires("writer", "admin")
 def post_events() -> Response:
     """Store one event, an array of events, or one on each line."""

@@ -14,7 +14,7 @@ from .schemas import OwnFilters, OwnLogs, OwnSearch
 bp = Blueprint("self", __name__, url_prefix="/self")
 
 
-@bp.get("/", strict_slashes=False, merge_slashes=False)
+@bp.get("", strict_slashes=False, merge_slashes=False)
 @saying("获取日志失败")
 @requires("user", "admin")
 @takes(OwnLogs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from . import cors
 from .arguments import Query, filters, span, takes
 from .audiences import KEY
 from .auth import key_scope, requires_key
@@ -13,7 +12,6 @@ from .schemas import PAGE_SIZE, KeyLogs
 from .state import current_state
 
 bp = Blueprint("public", __name__)
-cors.open_to_all(bp)
 
 
 @bp.get("/token", strict_slashes=False, merge_slashes=False)

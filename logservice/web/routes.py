@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
@@ -29,11 +31,15 @@ for top in (root, events_bp, sources_bp):
     top.register_error_handler(HTTPException, from_http)
 
 
-def mount(app: Flask, *, url_prefix: str, ingest: str | None) -> None:
+def mount(app: Flask, *, url_prefix: str, ingest: str | None, origins: Sequence[str]) -> None:
     """Register the routes on an application below the prefixes it chose."""
     app.register_blueprint(root, url_prefix=url_prefix)
     if ingest is not None:
         app.register_blueprint(events_bp, url_prefix=url_prefix)
         app.register_blueprint(sources_bp, url_prefix=ingest)
-    with app.app_context():
-        cors.open_to_listed(app, [url_prefix, *([ingest] if ingest else [])], besides=f"{url_prefix}/token")
+    cors.open_routes(
+        app,
+        to_all=f"{url_prefix}/token",
+        to_listed=[url_prefix, *([ingest] if ingest else [])],
+        origins=origins,
+    )

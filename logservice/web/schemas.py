@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
 
-from .fields import EpochSeconds, PageNumber, PageSize, PlainText, TypeOrName, Whole
+from .fields import EpochSeconds, PageNumber, PageSize, PlainText, PurgeTarget, TypeOrName, Whole
 
 PAGE_SIZE = 20
 SEARCH_LIMIT = 100
@@ -97,7 +97,7 @@ class Purging(Schema):
     class Meta:
         unknown = RAISE
 
-    target_timestamp = EpochSeconds(load_default=0)
+    target_timestamp = PurgeTarget(load_default=0)
     type = TypeOrName(load_default=None)
     keep_usage = fields.Boolean(load_default=False)
 

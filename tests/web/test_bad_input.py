@@ -91,10 +91,9 @@ def test_a_body_that_is_no_json_is_refused(client: FlaskClient, body: bytes) -> 
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize("name", [name for name in UNREADABLE if name != "lines without their label"])
 def test_a_foreign_body_that_is_no_json_is_refused(client: FlaskClient, name: str) -> None:
-    if name == "lines without their label":
-        pytest.skip("LiteLLM labels lines as application/json, so here they are read")
+    # LiteLLM labels lines as application/json, so those are read.
     assert_error(send(client, UNREADABLE[name], "/api/ingest/litellm"), 400, "")
 
 
@@ -396,7 +395,7 @@ def test_a_database_that_is_a_folder_is_an_error(client: FlaskClient, file: Path
 
 # Run by somebody whom permissions bind, which they do not root.
 READ_ONLY = """
-import json, os, sys
+import encodings.idna, json, os, sys
 from logservice import create_app
 from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, make_event
 from tests.web.test_bad_input import READS

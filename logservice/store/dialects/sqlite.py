@@ -47,6 +47,7 @@ _INDEX = "log_content_index"
 
 _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
 _WRITER_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA secure_delete=OFF",
     "PRAGMA wal_autocheckpoint=0",
