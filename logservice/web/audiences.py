@@ -84,7 +84,7 @@ def _public(value: Any) -> Any:
 
 
 def _public_text(text: str) -> str:
-    """Return a text that mentions a private key without it; what may be JSON but cannot be read is left out."""
+    """Return a text that mentions a private key without it; what looks like JSON and is not readable goes."""
     if "{" not in _unescaped(text):
         return text
     try:
