@@ -28,6 +28,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     settings = Settings.load(app.config)
     app.config.update(settings.as_config())
 
+    Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
     database = dialects.engine_settings(
         settings.database_url, app.instance_path, waiting_time=settings.waiting_time
     )

@@ -1,26 +1,45 @@
-"""A Flask application with a login of its own, and the log mounted in it.
+"""A small Flask application with its own login, pages and error page, and the usage log mounted at /usage.
 
-FLASK_SECRET_KEY=$(openssl rand -hex 16) flask --app examples/embed/app.py run --debug
+Run it with `flask --app examples/embed/app.py run`, sign in at /login/alice, look at /usage/self.
 """
 
-from flask import Flask, Request, session
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask, Request, session
 
 from logservice import LogService, Principal
 
-app = Flask(__name__)
-app.config.from_prefixed_env()
+USERS = {"alice": Principal(7, "alice"), "root": Principal(1, "root", "admin")}
+
+# A blueprint that is called like one of ours, as blueprints of applications are.
+admin = Blueprint("admin", __name__)
 
 
-@app.post("/login/<name>")
-def login(name: str) -> str:
-    """Stand in for your own login, which asks for a password."""
-    session.update(user_id=len(name), name=name, role="admin" if name == "root" else "user")
-    return f"Hello {name}"
+@admin.get("/admin/")
+def front_page() -> str:
+    """The application's own page for administrators."""
+    return "the application's own admin page"
 
 
-def who(_: Request) -> Principal | None:
-    """Tell the log who is calling: what your login knows, in one line."""
-    return Principal(session["user_id"], session["name"], session["role"]) if "name" in session else None
+def who_is_asking(_request: Request) -> Principal | None:
+    """Tell the log who is signed in here."""
+    return USERS.get(session.get("user", ""))
 
 
-LogService(app, authenticate=who)
+def create_app(config: dict[str, Any] | None = None, *, instance_path: str | None = None) -> Flask:
+    """Return the application."""
+    app = Flask(__name__, instance_path=instance_path)
+    app.config.from_mapping(SECRET_KEY="only for this example", **(config or {}))
+    app.register_blueprint(admin)
+    app.add_url_rule("/login/<name>", view_func=sign_in)
+    app.register_error_handler(404, lambda _error: ("the application's own page for lost visitors", 404))
+    LogService(app, authenticate=who_is_asking, url_prefix="/usage")
+    return app
+
+
+def sign_in(name: str) -> str:
+    """Sign somebody in; a real application would ask for a password."""
+    session["user"] = name
+    return f"hello, {name}"
