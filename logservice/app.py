@@ -37,7 +37,8 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     db = SQLAlchemy()
     db.init_app(app)
 
-    LogService(app, db=db, ingest="/api/ingest")
+    with app.app_context():
+        LogService(app, engine=db.engine, ingest="/api/ingest")
     standalone.init_app(app)
     return app
 

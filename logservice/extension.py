@@ -27,8 +27,10 @@ T = TypeVar("T")
 class LogService:
     """Mounts the log into an application.
 
-    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db`
-    is a Flask-SQLAlchemy instance whose engine is to be used; without it the log opens a database of its own.
+    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db` is
+    the host's Flask-SQLAlchemy instance: its engine is used where the log can share it. On SQLite it
+    cannot, for the log reads and writes in its own way: there, and without `db`, it opens the database of
+    its settings. `engine` is one made from `dialects.engine_settings`, for the log alone.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events.
     """
 
@@ -38,11 +40,13 @@ class LogService:
         *,
         authenticate: Authenticate | None = None,
         db: SQLAlchemy | None = None,
+        engine: Engine | None = None,
         url_prefix: str = "/api/log",
         ingest: str | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._db = db
+        self._own_engine = engine
         self._url_prefix = url_prefix
         self._ingest = ingest
         if app is not None:
@@ -77,9 +81,13 @@ class LogService:
         )
 
     def _engine(self, app: Flask, settings: Settings) -> Engine:
+        if self._own_engine is not None:
+            return self._own_engine
         if self._db is not None:
             with app.app_context():
-                return self._db.engine
+                host_engine = self._db.engine
+            if dialects.can_share(host_engine):
+                return host_engine
         database = dialects.engine_settings(
             settings.database_url, app.instance_path, waiting_time=settings.waiting_time
         )

@@ -5,6 +5,7 @@ Run it with `flask --app examples/embed/app.py run`, sign in at /login/alice, lo
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from flask import Blueprint, Flask, Request, session
@@ -31,7 +32,7 @@ def who_is_asking(_request: Request) -> Principal | None:
 def create_app(config: dict[str, Any] | None = None, *, instance_path: str | None = None) -> Flask:
     """Return the application."""
     app = Flask(__name__, instance_path=instance_path)
-    app.config.from_mapping(SECRET_KEY="only for this example", **(config or {}))
+    app.config.from_mapping(SECRET_KEY=secrets.token_hex(), **(config or {}))
     app.register_blueprint(admin)
     app.add_url_rule("/login/<name>", view_func=sign_in)
     app.register_error_handler(404, lambda _error: ("the application's own page for lost visitors", 404))

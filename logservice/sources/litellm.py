@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -155,6 +156,14 @@ def _name(path: str, value: Any) -> str | None:
     return text and text[:LONGEST_NAME]
 
 
+def _user_name(path: str, value: Any) -> str | None:
+    """Return a name unlike every other one: two users whose long names begin alike are two users."""
+    text = _text(path, value)
+    if text is None or len(text) <= LONGEST_NAME:
+        return text
+    return f"{text[: LONGEST_NAME - 17]}~{sha256(text.encode()).hexdigest()[:16]}"
+
+
 def _request_id(path: str, value: Any) -> str | None:
     text = _text(path, value)
     return text and text[:LONGEST_REQUEST_ID]
@@ -248,7 +257,7 @@ def _fitting(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 FIELDS: Fields = {
-    "username": (_name, ("metadata.user_api_key_user_id", "end_user")),
+    "username": (_user_name, ("metadata.user_api_key_user_id", "end_user")),
     "token_name": (_name, ("metadata.user_api_key_alias",)),
     "token_hash": (_key_hash, ("metadata.user_api_key_hash",)),
     "group": (_name, ("metadata.user_api_key_team_alias",)),

@@ -24,7 +24,8 @@ Role = Literal["user", "admin", "writer"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 FIRST_ASSIGNED_ID = 2**31
-_LAST_ASSIGNED_ID = 2**52
+_LIMITS = (2**52, 2**48, 2**44, 2**40, 2**36)
+_ROOM = 2**24
 _MIN_SECRET = 16
 _CHUNK = 500
 
@@ -73,11 +74,28 @@ def hash_secret(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
+def is_assigned(row_id: int) -> bool:
+    """Whether an id lies in the range from which users and tokens are given theirs here."""
+    return FIRST_ASSIGNED_ID <= row_id < _LIMITS[0]
+
+
 def next_id(connection: Connection, table: Table) -> int:
-    """Return an id for a new row of `table`, above all ids assigned so far."""
-    assigned = table.c.id.between(FIRST_ASSIGNED_ID, _LAST_ASSIGNED_ID)
-    last = connection.scalar(select(func.max(table.c.id)).where(assigned))
-    return FIRST_ASSIGNED_ID if last is None else last + 1
+    """Return an id for a new row of `table`, with room for more above it.
+
+    That is the one after the highest so far; where somebody else's ids crowd the end of the range, the one
+    after the highest in a lower part of it.
+    """
+    for limit in _LIMITS:
+        below = table.c.id.between(FIRST_ASSIGNED_ID, limit - 1)
+        last = connection.scalar(select(func.max(table.c.id)).where(below))
+        if last is None or last < limit - _ROOM:
+            return FIRST_ASSIGNED_ID if last is None else last + 1
+    raise InvalidValue("id: there is none left to give")
+
+
+def preferred(user_ids: Iterable[int]) -> int:
+    """Return who is meant by a name that several bear: one of ours before a gateway's, then the lowest."""
+    return min(user_ids, key=lambda user_id: (user_id < FIRST_ASSIGNED_ID, user_id))
 
 
 def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -200,7 +218,10 @@ def _known_user(connection: Connection, username: str, user_id: int | None) -> R
         return connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
     bearers = connection.execute(select(users).where(users.c.username == username).order_by(users.c.id)).all()
     with_login = [row for row in bearers if row.access_token_hash is not None]
-    return next(iter(with_login or bearers), None)
+    if not bearers:
+        return None
+    known = {row.id: row for row in with_login or bearers}
+    return known[preferred(known)]
 
 
 def rotate_user(connection: Connection, user_id: int, secret: str) -> None:
@@ -233,7 +254,7 @@ def add_token(
     return _token(connection.execute(select(tokens).where(tokens.c.id == new_id)).one())
 
 
-def _token_row(token_id: int, name: str, user_id: int, key_hash: str) -> dict[str, Any]:
+def _token_row(token_id: int, name: str, user_id: int, key_hash: str | None) -> dict[str, Any]:
     return {
         "id": token_id,
         "name": name,
@@ -266,7 +287,13 @@ def register_users(connection: Connection, rows: Mapping[int, str]) -> None:
         connection.execute(insert(users), new)
 
 
-def register_tokens(connection: Connection, rows: Sequence[tuple[int, str, int, str]]) -> None:
-    """Note tokens that were met in events: (id, name, user id, hash of the key)."""
+def name_users(connection: Connection, names: Mapping[int, str]) -> None:
+    """Give names to users who were met by their id alone until now."""
+    for user_id in sorted(names):
+        connection.execute(update(users).where(users.c.id == user_id).values(username=names[user_id]))
+
+
+def register_tokens(connection: Connection, rows: Sequence[tuple[int, str, int, str | None]]) -> None:
+    """Note tokens that were met in events: (id, name, user id, hash of the key if there was one)."""
     if rows:
         connection.execute(insert(tokens), [_token_row(*row) for row in rows])

@@ -42,6 +42,10 @@ class FileLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
+            if _HAS_DESCRIPTION_LOCKS:
+                # Said aloud: a child forked meanwhile has the file open too, and would go on holding the
+                # lock.
+                _set(self._file, fcntl.F_UNLCK, _WORK)
             os.close(self._file)
             self._file = None
 

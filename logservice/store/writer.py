@@ -57,7 +57,7 @@ class GroupCommitWriter:
         connect: Callable[[], Connection],
         lock: AbstractContextManager[Any],
         *,
-        verify: Callable[[], None],
+        verify: Callable[[Connection], None],
         after_commit: Callable[[Connection], None],
     ) -> None:
         self._connect = connect
@@ -153,7 +153,7 @@ class GroupCommitWriter:
             with connection.begin():
                 for job in jobs:
                     self._run(connection, job)
-                self._verify()
+                self._verify(connection)
         except Exception as error:  # noqa: BLE001  # it is raised again in every thread that waits
             self._close_connection()
             self._fail(jobs, error)
@@ -166,7 +166,7 @@ class GroupCommitWriter:
         """Return the connection; a new one where the database was replaced since the last commit."""
         if self._connection is not None:
             try:
-                self._verify()
+                self._verify(self._connection)
             except Unavailable:
                 self._close_connection()
         if self._connection is None:

@@ -89,6 +89,6 @@ def _public_text(text: str) -> str:
         return text
     try:
         public = orjson.dumps(_public(orjson.loads(text))).decode()
-    except (orjson.JSONDecodeError, RecursionError):
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return ""
     return "" if _mentions(public) else public

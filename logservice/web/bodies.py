@@ -19,6 +19,8 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ONE = msgspec.json.Decoder(msgspec.Raw)
 _LINES = "application/x-ndjson"
 _GZIP = 16 + zlib.MAX_WBITS
+#: More events than this in one body would keep other writers waiting for too long.
+MOST_EVENTS = 100_000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -47,6 +49,13 @@ def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[Any]:
     NaN and half surrogate pairs, and one such event must not cost the others. With `lines_unlabelled`,
     lines labelled as one JSON value are taken for what they are.
     """
+    found = _events(body, lines_unlabelled=lines_unlabelled)
+    if len(found) > MOST_EVENTS:
+        raise ApiError(413, f"body: {len(found)} events are more than {MOST_EVENTS} in one post")
+    return found
+
+
+def _events(body: Body, *, lines_unlabelled: bool) -> Sequence[Any]:
     content = body.content.strip()
     if not content:
         raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")

@@ -19,9 +19,16 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
     application is touched. No credentials of the browser's own are asked for.
     """
     below = "|".join(re.escape(prefix) for prefix in to_listed)
-    for_all = {"origins": "*", "send_wildcard": True, "methods": ["GET"], "allow_headers": _HEADERS}
+    for_all = {
+        "origins": "*",
+        "supports_credentials": False,
+        "send_wildcard": True,
+        "methods": ["GET"],
+        "allow_headers": _HEADERS,
+    }
     for_listed = {
         "origins": list(origins),
+        "supports_credentials": False,
         "methods": ["GET", "POST", "DELETE"],
         "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding"],
         "always_send": False,

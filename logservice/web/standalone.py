@@ -44,4 +44,5 @@ def _healthz() -> Response:
 
 def _readyz() -> Response:
     """The database answers too."""
-    return success({"rows": current_state().store.count_all()})
+    current_state().store.count_all()
+    return success("ok")

@@ -25,6 +25,7 @@ __all__ = [
     "Pattern",
     "SearchIndex",
     "add_up",
+    "can_share",
     "contains_folded",
     "engine_settings",
     "for_engine",
@@ -52,6 +53,12 @@ def engine_settings(url: str, folder: str, *, waiting_time: float = 10.0) -> dic
 def for_engine(engine: Engine, *, waiting_time: float = 10.0) -> Dialect:
     """Return the dialect of an engine made from `engine_settings`."""
     return _dialect(engine.dialect.name)(engine, waiting_time=waiting_time)
+
+
+def can_share(engine: Engine) -> bool:
+    """Whether a host's engine can serve the log as well as the host."""
+    known = _DIALECTS.get(engine.dialect.name)
+    return known is not None and known.shares_engine
 
 
 def _dialect(name: str) -> type[Dialect]:

@@ -28,6 +28,8 @@ class Dialect(abc.ABC):
     """One engine's way to be opened, written to and searched."""
 
     name: str
+    #: Whether an engine that a host made for itself can serve the log as well.
+    shares_engine: bool
 
     def __init__(self, engine: Engine, *, waiting_time: float) -> None:
         self.engine = engine

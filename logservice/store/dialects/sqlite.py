@@ -46,7 +46,9 @@ _MOST_TRIGRAMS = 64
 _INDEX = "log_content_index"
 
 _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
+# The order matters: auto_vacuum before WAL, and both before the first table.
 _WRITER_PRAGMAS = (
+    "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA secure_delete=OFF",
@@ -54,20 +56,19 @@ _WRITER_PRAGMAS = (
     "PRAGMA cache_size=-65536",
     "PRAGMA temp_store=MEMORY",
 )
-# The order matters: auto_vacuum before WAL, and both before the first table.
-_FILE_PRAGMAS = ("PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA journal_mode=WAL")
 
 
 class SQLiteDialect(Dialect):
     """A database in one file, read through `engine` and written through one thread."""
 
     name = "sqlite"
+    # Our pragmas and our writer would change the host's engine, and wait for its open transactions.
+    shares_engine = False
 
     def __init__(self, engine: Engine, *, waiting_time: float) -> None:
         super().__init__(engine, waiting_time=waiting_time)
         self.path = _path(engine.url)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
-        self._seen: tuple[int, int] | None = None
         self._wal_left = 0
         self._writer = self._new_writer()
         _listen_to_reader(engine, self.path)
@@ -89,17 +90,12 @@ class SQLiteDialect(Dialect):
     def create(self, metadata: MetaData) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        with FileLock(self._lock_path), self._connect_writer() as connection:
-            # The driver would begin a transaction, and neither pragma works inside one.
-            driver = _driver(connection)
-            for pragma in _FILE_PRAGMAS:
-                driver.execute(pragma)
-            with connection.begin():
-                metadata.create_all(connection)
-                connection.exec_driver_sql(
-                    f"CREATE VIRTUAL TABLE IF NOT EXISTS {_INDEX} USING fts5(content, content='', "
-                    "columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
-                )
+        with FileLock(self._lock_path), self._connect_writer() as connection, connection.begin():
+            metadata.create_all(connection)
+            connection.exec_driver_sql(
+                f"CREATE VIRTUAL TABLE IF NOT EXISTS {_INDEX} USING fts5(content, content='', "
+                "columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
+            )
         self.engine.dispose()
 
     def write(self, work: Callable[[Connection], T]) -> T:
@@ -167,12 +163,14 @@ class SQLiteDialect(Dialect):
             connect_args={"timeout": self.waiting_time, "check_same_thread": False},
         )
         _listen(engine, _WRITER_PRAGMAS, "BEGIN IMMEDIATE")
-        self._seen = _identity(self.path)
-        return engine.connect()
+        before = _identity(self.path)
+        connection = engine.connect()
+        connection.info["file"] = before
+        return connection
 
-    def _verify(self) -> None:
+    def _verify(self, connection: Connection) -> None:
         """Refuse to write to a file that is no longer the one at the path: nobody would find it again."""
-        if _identity(self.path) != self._seen:
+        if _identity(self.path) != connection.info["file"]:
             raise Unavailable(f"the database file {self.path.name} was deleted or replaced", retry_after=5)
 
     def _checkpoint(self, connection: Connection) -> None:
