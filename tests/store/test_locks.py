@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -33,6 +34,16 @@ from logservice.store.locks import FileLock
 with FileLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
+"""
+#: Say that the lock is about to be asked for, and then that it was given.
+WAITER = """
+import sys
+from pathlib import Path
+from logservice.store.locks import FileLock
+lock = FileLock(Path(sys.argv[1]))
+print("asking", flush=True)
+with lock:
+    print("held", flush=True)
 """
 
 
@@ -120,6 +131,30 @@ def test_a_third_is_not_starved_by_two_that_come_back_at_once(tmp_path: Path) ->
     # Those before it in the queue, and the one inside; never the same ones again and again.
     assert max(waits) <= 6
     assert min(turns) > 0
+
+
+def test_who_comes_back_stands_behind_who_waited_however_slow_that_one_is(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock, back = FileLock(path), threading.Event()
+    command = [sys.executable, "-c", WAITER, str(path)]
+
+    def come_back() -> None:
+        with FileLock(path):
+            back.set()
+
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as slow:
+        assert slow.stdout is not None
+        with lock:
+            slow.stdout.readline()
+            time.sleep(0.3)
+            slow.send_signal(signal.SIGSTOP)
+        coming = threading.Thread(target=come_back, daemon=True)
+        coming.start()
+        assert not back.wait(0.5)
+        slow.send_signal(signal.SIGCONT)
+        assert slow.stdout.readline() == "held\n"
+        assert back.wait(5)
+        coming.join(5)
 
 
 def test_an_error_inside_gives_the_lock_back(path: Path) -> None:

@@ -273,6 +273,16 @@ def test_purging_to_the_same_quarter_without_keeping_removes_what_was_kept(store
     assert statistics(store)["quota"] == 7
 
 
+def test_kept_usage_newer_than_the_target_stays_whatever_its_quarter(store: LogStore) -> None:
+    target = MIDNIGHT - DAY + QUARTER + 450
+    record(store, {"created_at": target - QUARTER, "quota": 5}, {"created_at": target + 9, "quota": 7})
+    purge(store, MIDNIGHT, keep_usage=True)
+
+    purge(store, target)
+
+    assert statistics(store)["quota"] == statistics(store, username="alice")["quota"] == 7
+
+
 def test_rebuilding_leaves_kept_usage_alone(store: LogStore) -> None:
     store.record(make_records(100))
     purge(store, TARGET, keep_usage=True)
