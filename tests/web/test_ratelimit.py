@@ -347,10 +347,16 @@ def test_nonsense_in_a_slot_is_survived(path: Path, clock: Clock, arrival: float
     assert limiter.hit(ME) == 0
 
 
+def test_a_missing_folder_is_made_for_its_owner_only(path: Path, clock: Clock) -> None:
+    shared = path / "instance" / "ratelimit"
+    assert sum(admitted(RateLimiter(shared, Rate(3, 60), clock=clock)) for _ in range(2)) == 3
+    assert shared.parent.stat().st_mode & 0o777 == 0o700
+
+
 # Without a file
 
 
-@pytest.mark.parametrize("kind", ["none", "missing folder", "folder", "link", "pipe"])
+@pytest.mark.parametrize("kind", ["none", "folder that is a file", "folder", "link", "pipe"])
 def test_without_a_usable_file_it_counts_in_memory_and_warns_once(
     path: Path, clock: Clock, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -362,7 +368,9 @@ def test_without_a_usable_file_it_counts_in_memory_and_warns_once(
         path.symlink_to(target)
     elif kind == "pipe":
         os.mkfifo(path, mode=0o400)
-    usable = {"none": None, "missing folder": path / "x"}.get(kind, path)
+    elif kind == "folder that is a file":
+        path.write_text("no folder")
+    usable = {"none": None, "folder that is a file": path / "x"}.get(kind, path)
     with caplog.at_level(logging.DEBUG, logger="logservice"):
         limiter = RateLimiter(usable, Rate(3, 60), clock=clock)
         assert admitted(limiter) == 3
