@@ -47,7 +47,15 @@ VALUES: dict[str, list[Any]] = {
     "request_id": ["r-1", "r-rare", ""],
     "ip": ["10.0.0.1", "10.9.9.9", ""],
 }
-SCOPES = [SITE, Scope.user(101), Scope.user(9), Scope.tokens([7]), Scope.tokens([7, 8]), Scope.tokens([])]
+SCOPES = [
+    SITE,
+    Scope.user(101),
+    Scope.user(0),
+    Scope.user(9),
+    Scope.tokens([7]),
+    Scope.tokens([7, 8]),
+    Scope.tokens([]),
+]
 
 
 @pytest.fixture(scope="module")
