@@ -11,7 +11,6 @@ import json
 import os
 import re
 import runpy
-import shutil
 import signal
 import socket
 import subprocess
@@ -300,7 +299,6 @@ def _said(output: str) -> list[str]:
     return [re.sub(r"[\w-]{43}", "*", line) for line in said if line]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 @pytest.mark.parametrize("name", WITH_CURL)
 def test_calls_with_curl_answer_as_shown(name: str, tmp_path: Path) -> None:
     blocks = _blocks(name)

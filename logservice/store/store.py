@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, inspect, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
 from . import accounts, dialects, idempotency, identities, ids, marks, pages, retention, rollups, search, sums
@@ -105,6 +106,8 @@ class LogStore:
     def _insert(self, connection: Connection, new: Sequence[Record]) -> None:
         if not new:
             return
+        # Copies, so that what the caller holds can be tried again after a transaction that failed.
+        new = [replace(record, row=dict(record.row)) for record in new]
         identities.resolve(connection, new)
         seconds = [record.second for record in new]
         last = self.dialect.last_ids(connection, sorted(set(seconds)))
@@ -237,7 +240,14 @@ class LogStore:
             if not purge.keep_usage:
                 self.write(partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type))
         finally:
+            self._release_purge(owner)
+
+    def _release_purge(self, owner: str) -> None:
+        try:
             self.write(partial(marks.release, name="purge", owner=owner))
+        except Unavailable:
+            # What failed before is what the caller has to hear; the mark expires by itself.
+            log.warning("the mark of a purge could not be taken back")
 
     def _hold_purge(self, connection: Connection, *, owner: str) -> None:
         marks.hold(connection, "purge", owner, now=int(self.clock()))
@@ -260,8 +270,8 @@ class LogStore:
 
     def _prepare(self) -> None:
         if self._pid != os.getpid():
-            self._pid = os.getpid()
             self.dialect.reset_after_fork()
+            self._pid = os.getpid()
         if not self._ready:
             with self._created:
                 self._create_once()
@@ -283,7 +293,7 @@ class LogStore:
     def _failing_clearly(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             message = self.dialect.lost(error)
             log.error("%s (%s)", message, type(error).__name__)
             log.debug("the database error in full", exc_info=error)

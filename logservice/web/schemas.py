@@ -15,7 +15,7 @@ SEARCH_LIMIT = 100
 
 
 class QueryString(Schema):
-    """Parameters of a GET: an empty value is an absent one, unknown ones are ignored."""
+    """Parameters: an empty value is an absent one; unknown ones are ignored unless a schema refuses them."""
 
     class Meta:
         unknown = EXCLUDE
@@ -91,7 +91,7 @@ class KeyLogs(Range):
     page_size = PageSize(PAGE_SIZE)
 
 
-class Purging(Schema):
+class Purging(QueryString):
     """`DELETE /api/log/`: unknown parameters are refused, for a misspelt one would delete too much."""
 
     class Meta:
@@ -100,11 +100,6 @@ class Purging(Schema):
     target_timestamp = PurgeTarget(load_default=0)
     type = TypeOrName(load_default=None)
     keep_usage = fields.Boolean(load_default=False)
-
-    @pre_load
-    def drop_empty(self, data: Any, **_: Any) -> dict[str, str]:
-        """Treat `?type=` like no `type` at all."""
-        return {name: value for name, value in data.items() if value.strip() != ""}
 
 
 # -- rows --------------------------------------------------------------------------------------------------
