@@ -20,7 +20,7 @@ from logservice.store.store import LogStore
 T = TypeVar("T")
 Row = dict[str, Any]
 
-HOUR, DAY = ids.HOUR, ids.DAY
+HOUR, DAY, WEEK = ids.HOUR, ids.DAY, ids.WEEK
 #: Midnight (UTC) of a day in November 2023, around which the tests put their rows.
 MIDNIGHT = 1_700_006_400
 #: The time it is for the events: the noon after it.
@@ -72,8 +72,8 @@ def record(store: LogStore, *events: Row) -> list[Row]:
 def raw_rows(store: LogStore) -> list[Row]:
     """Return all rows as they stand in their table, with the second they were created in, oldest first."""
     with store.reading() as connection:
-        found = connection.execute(select(tables.records).order_by(tables.records.c.id)).mappings().all()
-    return [{**row, "created_at": row["id"] >> 21} for row in found]
+        every = select(*pages.columns(FIELDS)).order_by(tables.records.c.id)
+        return [dict(row) for row in connection.execute(every).mappings()]
 
 
 @cache
@@ -102,7 +102,7 @@ def table_rows(store: LogStore, table: Any) -> list[Row]:
 
 def buckets(store: LogStore) -> list[list[Row]]:
     """Return everything that stands in the two bucket tables."""
-    return [table_rows(store, tables.hourly), table_rows(store, tables.daily)]
+    return [table_rows(store, tables.hourly), table_rows(store, tables.site)]
 
 
 def rebuilt(store: LogStore) -> list[list[Row]]:

@@ -14,9 +14,24 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, TypeVar, get_args
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Table,
+    bindparam,
+    false,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from ..errors import AlreadyExists, InvalidValue, NotFound
+from .filters import OneOf
+from .prepared import prepared
 from .records import hash_key, key_hashes
 from .tables import tokens, users
 
@@ -24,6 +39,8 @@ Role = Literal["user", "admin", "writer"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 FIRST_ASSIGNED_ID = 2**31
+#: The claim of writers that give out ids or register somebody.
+CLAIM = "identities"
 _LIMITS = (2**52, 2**48, 2**44, 2**40, 2**36)
 _ROOM = 2**24
 _MIN_SECRET = 16
@@ -110,18 +127,33 @@ def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
 
 def by_access_token(connection: Connection, secret: str) -> User | None:
     """Return the user whose access token this is, unless disabled."""
-    row = connection.execute(
-        select(users).where(users.c.access_token_hash == hash_secret(secret))
-    ).one_or_none()
-    return None if row is None or row.disabled else _user(row)
+    found = _users_with_token(connection, {"hash": hash_secret(secret)})
+    known = [User(*row) for row in found]
+    return None if not known or known[0].disabled else known[0]
+
+
+@prepared
+def _users_with_token() -> Executable:
+    """Select the fields of `User`."""
+    has_login: ColumnElement[bool] = literal_column("1")
+    known = select(
+        users.c.id, users.c.username, users.c.role, has_login, users.c.disabled, users.c.created_at
+    )
+    return known.where(users.c.access_token_hash == bindparam("hash"))
 
 
 def token_ids_of_key(connection: Connection, key: str) -> tuple[int, ...]:
     """Return the ids of the tokens an API key opens; none when it is unknown, or it or its user disabled."""
+    hashes = key_hashes(key)
+    form = OneOf.fitting(hashes)
+    return tuple(token_id for (token_id,) in _tokens_with_hash(connection, form.values("hash", hashes), form))
+
+
+@prepared
+def _tokens_with_hash(form: OneOf) -> Executable:
     owner = tokens.outerjoin(users, users.c.id == tokens.c.user_id)
-    query = select(tokens.c.id).select_from(owner)
-    query = query.where(tokens.c.key_hash.in_(key_hashes(key)), tokens.c.disabled.is_(False))
-    return tuple(connection.scalars(query.where(func.coalesce(users.c.disabled, False).is_(False))))
+    usable = [tokens.c.disabled.is_(false()), func.coalesce(users.c.disabled, false()).is_(false())]
+    return select(tokens.c.id).select_from(owner).where(form(tokens.c.key_hash, "hash"), *usable)
 
 
 def list_users(connection: Connection) -> list[User]:

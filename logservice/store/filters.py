@@ -1,13 +1,17 @@
-"""The filters: one list, used by every endpoint, for rows and for buckets alike."""
+"""The filters: one list, used by every endpoint, for rows and for buckets alike.
+
+What a filter looks like in a statement is its form, and depends on the kind of its value only: equal, like a
+pattern, one of so many. Statements are built from forms and run with values.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, false
+from sqlalchemy import ColumnElement, FromClause, bindparam, false
 
 from . import dialects
 from .tables import DIMENSIONS, SITE_DIMENSIONS
@@ -15,35 +19,75 @@ from .tables import DIMENSIONS, SITE_DIMENSIONS
 #: No name is longer, so a pattern with more letters than this fits none.
 LONGEST_NAME = 128
 
-Condition = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
+#: Makes the condition on a column; the string is the name of the parameter.
+Form = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 
 
-def equal(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+def equal(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """The column has exactly this value."""
-    return cast(ColumnElement[bool], column == value)
+    return column == bindparam(name)
 
 
-def equal_or_like(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
-    """The column has exactly this value, or fits it where `%` makes it a pattern."""
+def equal_and_present(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """The same of a text that is not empty: a partial index only serves who repeats its condition."""
+    return equal(column, name) & (column != "")
+
+
+def like(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """The column fits this pattern."""
+    return dialects.matches(column, name)
+
+
+def never(_column: ColumnElement[Any], _name: str) -> ColumnElement[bool]:
+    """No column has this value."""
+    return false()
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The column has one of so many values, a power of two, so that lists of many lengths share few forms."""
+
+    number: int
+
+    @classmethod
+    def fitting(cls, values: Sequence[Any]) -> OneOf:
+        """Return the form for some values, at least one."""
+        return cls(1 << (len(values) - 1).bit_length())
+
+    def __call__(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column.in_([bindparam(f"{name}_{place}") for place in range(self.number)])
+
+    def values(self, name: str, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the values by the names of their parameters, the last one repeated to fill up."""
+        padded = [*values, *[values[-1]] * (self.number - len(values))]
+        return {f"{name}_{place}": value for place, value in enumerate(padded)}
+
+
+def _exact(_value: Any) -> Form:
+    return equal
+
+
+def _exact_or_like(value: str) -> Form:
     if "%" not in value:
-        return equal(column, value)
-    if len(value.replace("%", "")) > LONGEST_NAME:
-        return false()
-    return dialects.matches(column, re.sub("%+", "%", value))
+        return equal
+    return never if len(value.replace("%", "")) > LONGEST_NAME else like
 
 
-def one_of(column: ColumnElement[Any], values: tuple[Any, ...]) -> ColumnElement[bool]:
-    """The column has one of these values."""
-    return column.in_(values)
+def _exact_where_present(value: str) -> Form:
+    return equal_and_present if value else equal
+
+
+def _one_of(values: tuple[Any, ...]) -> Form:
+    return OneOf.fitting(values) if values else never
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A query parameter, the column it looks at, and how the two are compared."""
+    """A query parameter, the column it looks at, and the form it takes for a value."""
 
     name: str
     column: str
-    condition: Condition = equal
+    form: Callable[[Any], Form] = _exact
 
     @property
     def is_dimension(self) -> bool:
@@ -52,24 +96,46 @@ class Filter:
 
     @property
     def is_site_dimension(self) -> bool:
-        """Whether the daily buckets know this column too."""
+        """Whether the site's buckets know this column too."""
         return self.column in SITE_DIMENSIONS
+
+    def condition(self, table: FromClause, form: Form) -> ColumnElement[bool]:
+        """Return what rows of `log_records` or of a bucket table must satisfy."""
+        return form(table.c[self.column], f"filter_{self.name}")
+
+    def values(self, value: Any) -> dict[str, Any]:
+        """Return a value by the names of its parameters."""
+        name = f"filter_{self.name}"
+        form = self.form(value)
+        if isinstance(form, OneOf):
+            return form.values(name, value)
+        return {name: re.sub("%+", "%", value) if form is like else value}
 
 
 FILTERS = (
     Filter("type", "type"),
-    Filter("types", "type", one_of),
+    Filter("types", "type", _one_of),
     Filter("user_id", "user_id"),
-    Filter("username", "username", equal_or_like),
-    Filter("token_name", "token_name", equal_or_like),
-    Filter("model_name", "model_name", equal_or_like),
-    Filter("model_names", "model_name", one_of),
+    Filter("username", "username", _exact_or_like),
+    Filter("token_name", "token_name", _exact_or_like),
+    Filter("model_name", "model_name", _exact_or_like),
+    Filter("model_names", "model_name", _one_of),
     Filter("channel", "channel_id"),
     Filter("group", "group"),
-    Filter("request_id", "request_id"),
+    Filter("request_id", "request_id", _exact_where_present),
     Filter("ip", "ip"),
+    Filter("ids", "id", _one_of),
+    Filter("content_ids", "content_id", _one_of),
 )
 _BY_NAME = {entry.name: entry for entry in FILTERS}
+
+#: The forms of some filters: what their conditions are built from.
+FilterShape = tuple[tuple[Filter, Form], ...]
+
+
+def conditions(shape: FilterShape, table: FromClause) -> list[ColumnElement[bool]]:
+    """Return what rows of `log_records` or of a bucket table must satisfy under filters of this shape."""
+    return [entry.condition(table, form) for entry, form in shape]
 
 
 class Filters(Mapping[str, Any]):
@@ -95,9 +161,21 @@ class Filters(Mapping[str, Any]):
         return all(entry.is_dimension for entry in self.entries)
 
     @property
-    def fit_daily(self) -> bool:
-        """Whether the daily buckets can answer."""
+    def fit_site(self) -> bool:
+        """Whether the site's buckets can answer."""
         return all(entry.is_site_dimension for entry in self.entries)
+
+    @property
+    def shape(self) -> FilterShape:
+        """The forms of these filters, their values left out."""
+        return tuple((entry, entry.form(self[entry.name])) for entry in self.entries)
+
+    @property
+    def values_by_parameter(self) -> dict[str, Any]:
+        """The values, by the names of their parameters."""
+        return {
+            name: value for entry in self.entries for name, value in entry.values(self[entry.name]).items()
+        }
 
     def without(self, *names: str) -> Filters:
         """Return these filters less the named ones."""
@@ -110,11 +188,3 @@ class Filters(Mapping[str, Any]):
     def dimensions_only(self) -> Filters:
         """Return those of the filters that the hourly buckets know."""
         return Filters({entry.name: self[entry.name] for entry in self.entries if entry.is_dimension})
-
-    def conditions(self, table: FromClause) -> list[ColumnElement[bool]]:
-        """Return what rows of `log_records` or of a bucket table must satisfy."""
-        found = [entry.condition(table.c[entry.column], self[entry.name]) for entry in self.entries]
-        if self._values.get("request_id"):
-            # For the partial index, which only serves queries that repeat its condition.
-            found.append(table.c.request_id != "")
-        return found

@@ -30,6 +30,12 @@ class IdempotencyKey:
         named = "\0".join((principal, route, key))
         return cls(sha256(named.encode()).hexdigest(), sha256(body).hexdigest())
 
+    def same_answer(self, body_hash: str, answer: str) -> str:
+        """Return the answer given to the body that came with this key; Conflict if that was another one."""
+        if body_hash != self.body_hash:
+            raise Conflict("Idempotency-Key: was used before with another body")
+        return answer
+
 
 def remembered(connection: Connection, key: IdempotencyKey, *, now: int) -> str | None:
     """Return the answer given before, or None. Raises Conflict when the body was another one then."""
@@ -38,12 +44,7 @@ def remembered(connection: Connection, key: IdempotencyKey, *, now: int) -> str 
         table.c.key_hash == key.key_hash, table.c.created_at > now - REMEMBERED
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    if row.body_hash != key.body_hash:
-        raise Conflict("Idempotency-Key: was used before with another body")
-    answer: str = row.answer
-    return answer
+    return None if row is None else key.same_answer(row.body_hash, row.answer)
 
 
 def remember(connection: Connection, key: IdempotencyKey, answer: str, *, now: int) -> None:

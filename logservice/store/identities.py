@@ -8,15 +8,21 @@ they resolve alike whether they come together or one by one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Executable, Table, select
 
 from . import accounts
 from .accounts import chunks
+from .dialects import Dialect
+from .filters import OneOf
+from .prepared import prepared
 from .records import Record
 from .tables import tokens, users
+from .writer import Claim
+
+Row = dict[str, Any]
 
 
 class _Token(NamedTuple):
@@ -25,18 +31,28 @@ class _Token(NamedTuple):
     user_id: int
 
 
-def resolve(connection: Connection, records: Sequence[Record]) -> None:
-    """Fill in user_id, username, token_id and token_name of each record, and register who is new."""
+def resolve(connection: Connection, dialect: Dialect, records: Sequence[Record]) -> list[Row]:
+    """Return a row for each record with user_id, username, token_id and token_name filled in.
+
+    Who is new gets registered. Where other writers may register somebody at the same time, that waits for
+    them and looks again first.
+    """
     known = _Known(connection, records)
-    for record in records:
-        known.resolve(record)
-    known.register(connection)
+    rows = known.resolved(records)
+    if known.has_new:
+        if not dialect.one_writer:
+            dialect.claim(connection, [Claim(accounts.CLAIM)])
+            known = _Known(connection, records)
+            rows = known.resolved(records)
+        known.register(connection)
+    return rows
 
 
 class _Known:
     """The users and tokens that a batch speaks of: those of the database, and those met on the way."""
 
     def __init__(self, connection: Connection, records: Sequence[Record]) -> None:
+        self._connection = connection
         rows = [record.row for record in records]
         self._keys = _keys(connection, {record.key_hash for record in records if record.key_hash})
         self._names, self._bearers = _users(
@@ -44,25 +60,35 @@ class _Known:
             {row["user_id"] for row in rows} | {token.user_id for token in self._keys.values()},
             {row["username"] for row in rows if row["username"] and not row["user_id"]},
         )
-        self._tokens = _tokens_of_users(connection, self._names)
-        given = {row["token_id"] for row in rows if row["token_id"]}
-        self._token_ids = _registered(connection, given)
-        self._reserved = given | self._token_ids
+        by_name_only = any(map(_is_named_only, records))
+        self._tokens = _tokens_of_users(connection, self._names if by_name_only else ())
+        self._reserved = {row["token_id"] for row in rows if row["token_id"]}
+        self._token_ids = _registered(connection, _doubtful(records))
         self._given_users = {row["user_id"] for row in rows}
-        self._next_user = accounts.next_id(connection, users)
-        self._next_token = accounts.next_id(connection, tokens)
+        self._next_user = self._next_token = 0
         self._new_users: dict[int, str] = {}
         self._renamed: dict[int, str] = {}
         self._new_tokens: list[tuple[int, str, int, str | None]] = []
 
-    def resolve(self, record: Record) -> None:
-        """Fill in one record."""
-        row, token = record.row, self._keys.get(record.key_hash or "")
+    @property
+    def has_new(self) -> bool:
+        """Whether anybody was met who is not in the database yet."""
+        return bool(self._new_users or self._renamed or self._new_tokens)
+
+    def resolved(self, records: Sequence[Record]) -> list[Row]:
+        """Return a filled in row for each record, in order."""
+        rows = [dict(record.row) for record in records]
+        for row, record in zip(rows, records, strict=True):
+            self._resolve(row, record.key_hash)
+        return rows
+
+    def _resolve(self, row: Row, key_hash: str | None) -> None:
+        token = self._keys.get(key_hash) if key_hash else None
         if token is not None and not row["user_id"] and not row["username"]:
             row["user_id"] = token.user_id
         self._resolve_user(row)
-        if record.key_hash:
-            self._resolve_key(row, record.key_hash)
+        if key_hash:
+            self._resolve_key(row, key_hash)
         elif row["token_id"]:
             self._keep_free(row)
         elif row["token_name"] and row["user_id"]:
@@ -76,7 +102,7 @@ class _Known:
         accounts.name_users(connection, self._renamed)
         accounts.register_tokens(connection, self._new_tokens)
 
-    def _resolve_user(self, row: dict[str, Any]) -> None:
+    def _resolve_user(self, row: Row) -> None:
         user_id, username = row["user_id"], row["username"]
         if user_id:
             if user_id not in self._names:
@@ -86,10 +112,14 @@ class _Known:
             row["username"] = username or self._names[user_id]
         elif username:
             if not self._bearers[username]:
-                while self._next_user in self._names or self._next_user in self._given_users:
-                    self._next_user += 1
-                self._add_user(self._next_user, username)
+                self._add_user(self._free_user_id(), username)
             row["user_id"] = accounts.preferred(self._bearers[username])
+
+    def _free_user_id(self) -> int:
+        self._next_user = self._next_user or accounts.next_id(self._connection, users)
+        while self._next_user in self._names or self._next_user in self._given_users:
+            self._next_user += 1
+        return self._next_user
 
     def _add_user(self, user_id: int, username: str) -> None:
         self._new_users[user_id] = self._names[user_id] = username
@@ -101,7 +131,7 @@ class _Known:
         self._bearers[username].append(user_id)
         (self._new_users if user_id in self._new_users else self._renamed)[user_id] = username
 
-    def _resolve_key(self, row: dict[str, Any], key_hash: str) -> None:
+    def _resolve_key(self, row: Row, key_hash: str) -> None:
         """Tie a row to the token of its key. The key decides: it is what somebody will ask with."""
         token = self._keys.get(key_hash)
         if token is None:
@@ -115,58 +145,74 @@ class _Known:
         """Return the id a gateway gave, or one of ours that no row bears yet: the key opens its rows."""
         if 0 < given < accounts.FIRST_ASSIGNED_ID and given not in self._token_ids:
             return given
-        while self._next_token in self._reserved:
+        self._next_token = self._next_token or accounts.next_id(self._connection, tokens)
+        while self._next_token in self._reserved or self._next_token in self._token_ids:
             self._next_token += 1
         return self._next_token
 
-    def _keep_free(self, row: dict[str, Any]) -> None:
+    def _keep_free(self, row: Row) -> None:
         """Note an id of our own range that was not given here, so that no new key ever gets it."""
         if accounts.is_assigned(row["token_id"]) and row["token_id"] not in self._token_ids:
             self._add_token(_Token(row["token_id"], row["token_name"], row["user_id"]), None)
 
     def _add_token(self, token: _Token, key_hash: str | None) -> None:
         self._token_ids.add(token.id)
-        self._reserved.add(token.id)
         self._tokens[token.user_id, token.name].append(token.id)
         self._new_tokens.append((*token, key_hash))
 
 
+def _is_named_only(record: Record) -> bool:
+    """Whether nothing but its name tells which token a record is about."""
+    return bool(record.row["token_name"]) and not record.row["token_id"] and not record.key_hash
+
+
+def _doubtful(records: Sequence[Record]) -> set[int]:
+    """Return the token ids of which it matters whether they are registered: by a key, or in our own range."""
+    return {
+        record.row["token_id"]
+        for record in records
+        if record.row["token_id"] and (record.key_hash or accounts.is_assigned(record.row["token_id"]))
+    }
+
+
 def _keys(connection: Connection, hashes: Iterable[str]) -> dict[str, _Token]:
-    known: dict[str, _Token] = {}
-    for chunk in chunks(hashes):
-        query = select(tokens.c.key_hash, tokens.c.id, tokens.c.name, tokens.c.user_id)
-        for key_hash, *token in connection.execute(query.where(tokens.c.key_hash.in_(chunk))):
-            known[key_hash] = _Token(*token)
-    return known
+    found = _all_with(connection, tokens, "key_hash", hashes, "key_hash", "id", "name", "user_id")
+    return {key_hash: _Token(*token) for key_hash, *token in found}
 
 
 def _users(
     connection: Connection, user_ids: set[int], names: set[str]
 ) -> tuple[dict[int, str], dict[str, list[int]]]:
     """Return the names of users by id, and the ids of those who bear a name."""
-    by_id: dict[int, str] = {}
+    by_id = dict(_all_with(connection, users, "id", user_ids - {0}, "id", "username"))
     by_name: dict[str, list[int]] = defaultdict(list)
-    query = select(users.c.id, users.c.username)
-    for chunk in chunks(user_ids - {0}):
-        by_id.update(map(tuple, connection.execute(query.where(users.c.id.in_(chunk)))))
-    for chunk in chunks(names):
-        for user_id, username in connection.execute(query.where(users.c.username.in_(chunk))):
-            by_id[user_id] = username
-            by_name[username].append(user_id)
+    for user_id, username in _all_with(connection, users, "username", names, "id", "username"):
+        by_id[user_id] = username
+        by_name[username].append(user_id)
     return by_id, by_name
 
 
 def _tokens_of_users(connection: Connection, user_ids: Iterable[int]) -> dict[tuple[int, str], list[int]]:
     bearers: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for chunk in chunks(user_ids):
-        query = select(tokens.c.user_id, tokens.c.name, tokens.c.id).where(tokens.c.user_id.in_(chunk))
-        for user_id, name, token_id in connection.execute(query):
-            bearers[user_id, name].append(token_id)
+    found = _all_with(connection, tokens, "user_id", user_ids, "user_id", "name", "id")
+    for user_id, name, token_id in found:
+        bearers[user_id, name].append(token_id)
     return bearers
 
 
 def _registered(connection: Connection, token_ids: Iterable[int]) -> set[int]:
-    found: set[int] = set()
-    for chunk in chunks(token_ids):
-        found.update(connection.scalars(select(tokens.c.id).where(tokens.c.id.in_(chunk))))
-    return found
+    return {token_id for (token_id,) in _all_with(connection, tokens, "id", token_ids, "id")}
+
+
+def _all_with(
+    connection: Connection, table: Table, column: str, values: Iterable[Any], *wanted: str
+) -> Iterator[Any]:
+    """Yield columns of the rows of a table that have one of some values in a column."""
+    for chunk in chunks(values):
+        form = OneOf.fitting(chunk)
+        yield from _with_values(connection, form.values("value", chunk), table, column, form, wanted)
+
+
+@prepared
+def _with_values(table: Table, column: str, form: OneOf, wanted: tuple[str, ...]) -> Executable:
+    return select(*(table.c[name] for name in wanted)).where(form(table.c[column], "value"))

@@ -17,10 +17,11 @@ SEQUENCES = 1 << SEQUENCE_BITS
 MIN_SECOND = 1
 MAX_SECOND = 2**32 - 1
 HOUR = 3600
-DAY = 86400
+DAY = 24 * HOUR
+WEEK = 7 * DAY
 
-#: Above every id there can be, on the edge of a whole day so that an open range needs no raw edge.
-OPEN_END = -(-(MAX_SECOND + 1) // DAY) * DAY << SEQUENCE_BITS
+#: Above every id there can be, on the edge of a whole week so that an open range needs no raw edge.
+OPEN_END = -(-(MAX_SECOND + 1) // WEEK) * WEEK << SEQUENCE_BITS
 
 
 def first_id(second: int) -> int:
@@ -31,6 +32,16 @@ def first_id(second: int) -> int:
 def second_of(row_id: int) -> int:
     """Return the second a row was created in."""
     return row_id >> SEQUENCE_BITS
+
+
+def up(row_id: int, span: int) -> int:
+    """Return the start of the next span of so many ids, or the id itself where one starts."""
+    return -(-row_id // span) * span
+
+
+def down(row_id: int, span: int) -> int:
+    """Return the start of the span of so many ids that an id lies in."""
+    return row_id // span * span
 
 
 @dataclass(frozen=True, slots=True)

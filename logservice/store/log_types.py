@@ -36,6 +36,8 @@ _CHINESE = {
     "登录": LogType.LOGIN,
 }
 _BY_NAME = {kind.name.lower(): kind for kind in LogType} | _CHINESE
+#: The usual spellings, which most events use.
+_USUAL: dict[int | str, LogType] = {**_BY_NAME, **{kind.value: kind for kind in LogType}}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 
 NAMES = {int(kind): kind.name.lower() for kind in LogType}
@@ -46,7 +48,7 @@ def parse(value: int | str) -> LogType:
 
     Raises InvalidValue for anything else, 0 included: what 0 means is for the caller to say.
     """
-    found = keyword_type(str(value))
+    found = _USUAL.get(value) or keyword_type(str(value))
     if found is None:
         names = ", ".join(f"{kind.value} {kind.name.lower()}" for kind in LogType)
         raise InvalidValue(f"type: unknown type {str(value)[:40]!r}; known are {names}")

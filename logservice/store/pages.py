@@ -1,7 +1,8 @@
-"""Pages of rows, newest first: the buckets say in which hours a page lies, so only those are read.
+"""Pages of rows, newest first: the buckets say where a page lies, so only that is read.
 
-Counts go from coarse to fine: days (or the raw edges of the range), then the hours of the days the page
-touches, then the rows of those hours. Page 1 and page 100,000 cost about the same, and the total is exact.
+Counts go from coarse to fine: the rows of weeks, days and what is left at the edges, then of the days of the
+one week the page touches, and so on down to quarter hours, then the rows themselves. Page 1 and page 100,000
+cost about the same, and the total is exact.
 """
 
 from __future__ import annotations
@@ -10,25 +11,42 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, literal_column, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    bindparam,
+    cast,
+    false,
+    literal_column,
+    select,
+    union_all,
+)
 
 from . import dialects, ids, stats, sums
+from .contents import content_of_row
 from .ids import IdRange
-from .rollups import second_of_row
-from .sums import Part, Query
-from .tables import hourly, records
+from .prepared import prepared
+from .queries import RAW, Part, Query, Rung, Shape, bounds, parts
+from .rollups import HOURLY, bucket_of, second_of_row
+from .tables import records
 
 Rows = list[dict[str, Any]]
 
 # More than any log holds, and less than what overflows 64 bits.
 _MOST_ROWS = 2**53
+# Ranges read in one statement.
+_MOST_RANGES = 16
 
 #: What can be asked of a row: the columns, and what is derived from them.
 FIELDS: dict[str, Any] = {
-    **{column.name: column for column in records.c},
+    **{column.name: column for column in records.c if column.name != "content_id"},
     "created_at": cast(second_of_row, BigInteger),
     "use_time": records.c.use_time_ms // literal_column("1000", BigInteger),
     "channel": records.c.channel_id,
+    "content": content_of_row,
 }
 
 
@@ -53,12 +71,12 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Ids from `low` to below `high`, the rows of the query there, and whether buckets tell their hours."""
+    """Ids from `low` to below `high`, how many rows lie there, and the seconds of the bucket, 0 for none."""
 
     low: int
     high: int
     rows: int
-    in_hours: bool
+    seconds: int
 
 
 def columns(fields: Sequence[str]) -> list[Any]:
@@ -79,7 +97,7 @@ def beside(
     """Return the rows next to a cursor, newest first, and the total without regard to it."""
     total = sums.count(connection, query)
     after = None if cursor.after is None else cursor.after + 1
-    window = Query(query.scope, query.filters, query.range.cut(after, cursor.before))
+    window = replace(query, range=query.range.cut(after, cursor.before))
     spans = _coarse(connection, window)
     inside = sum(span.rows for span in spans)
     offset = 0 if cursor.before is not None else max(0, inside - limit)
@@ -95,6 +113,13 @@ def newest(
     return _read(connection, query, [query.range], fields=fields, offset=offset, limit=limit)
 
 
+def newest_in(
+    connection: Connection, query: Query, ranges: Sequence[IdRange], *, fields: Sequence[str], limit: int
+) -> Rows:
+    """Return the newest rows of some ranges, which come newest first, without counting."""
+    return _read(connection, query, _few(ranges), fields=fields, offset=0, limit=limit)
+
+
 def _at(
     connection: Connection,
     query: Query,
@@ -104,14 +129,13 @@ def _at(
     offset: int,
     limit: int,
 ) -> Rows:
-    total = sum(span.rows for span in spans)
-    if offset >= total:
+    if offset >= sum(span.rows for span in spans):
         return []
     spans, offset = _touched(spans, offset, limit)
-    if any(span.in_hours for span in spans):
-        spans, offset = _touched(_fine(connection, query, spans), offset, limit)
+    for finer in _rungs(query)[1:]:
+        spans, offset = _touched(_refined(connection, query, spans, finer), offset, limit)
     held = sum(span.rows for span in spans)
-    ranges = _joined(spans)
+    ranges = _few(spans)
     if len(ranges) == 1 and offset > held // 2:
         # The page lies in the older half: count from that end.
         limit = min(limit, held - offset)
@@ -136,53 +160,70 @@ def _touched(spans: Iterable[_Span], offset: int, limit: int) -> tuple[list[_Spa
     return found, offset
 
 
+def _rungs(query: Query) -> Sequence[Rung]:
+    """Return the spans to count by, longest first; hourly buckets are added up by day first."""
+    if query.ladder and query.ladder[0].table is HOURLY.table:
+        return (Rung(HOURLY.table, ids.DAY), *query.ladder)
+    return query.ladder
+
+
 def _coarse(connection: Connection, query: Query) -> list[_Span]:
-    """Count the rows of a query by day, newest first; a raw edge counts as one span."""
-    return _counted(connection, query, sums.parts(query), ids.DAY)
+    """Count the rows of a query by the longest buckets there are, newest first; a raw edge is one span."""
+    return _counted(connection, query, parts(query.range, _rungs(query)))
 
 
-def _fine(connection: Connection, query: Query, spans: list[_Span]) -> list[_Span]:
-    """Count the rows of some days by hour, newest first; other spans stay as they are."""
-    as_they_are = [span for span in spans if not span.in_hours]
-    days = _joined(span for span in spans if span.in_hours)
-    hours = _counted(connection, query, [Part(hourly, day.low, day.high) for day in days], ids.HOUR)
-    return sorted([*as_they_are, *hours], key=lambda span: -span.low)
+def _refined(connection: Connection, query: Query, spans: list[_Span], finer: Rung) -> list[_Span]:
+    """Count the rows of those spans that are longer than a finer bucket by that, newest first."""
+    as_they_are = [span for span in spans if span.seconds <= finer.seconds]
+    longer = _few(span for span in spans if span.seconds > finer.seconds)
+    counted = _counted(connection, query, [Part(finer, span.low, span.high) for span in longer])
+    return sorted([*as_they_are, *counted], key=lambda span: -span.low)
 
 
-def _counted(connection: Connection, query: Query, parts: Sequence[Part], seconds: int) -> list[_Span]:
-    """Count the rows of each part by steps of `seconds`, newest first; raw rows as one span."""
-    if not parts:
+def _counted(connection: Connection, query: Query, cut: Sequence[Part]) -> list[_Span]:
+    """Count the rows of each part by its buckets, newest first; raw rows as one span."""
+    if not cut:
         return []
-    selects = [_counts(query, part, seconds, position) for position, part in enumerate(parts)]
-    found = connection.execute(selects[0] if len(selects) == 1 else union_all(*selects))
-    spans = [_span(parts[position], start, rows, seconds) for position, start, rows in found if rows]
+    values = query.values | bounds(cut)
+    found = _counts(connection, values, query.shape, tuple(part.rung for part in cut))
+    spans = [_span(cut[place], start, rows) for place, start, rows in found if rows]
     return sorted(spans, key=lambda span: -span.low)
 
 
-def _counts(query: Query, part: Part, seconds: int, position: int) -> Select[*tuple[Any, ...]]:
-    """Select (position of the part, start of the step, rows)."""
-    table = part.table
+@prepared
+def _counts(shape: Shape, rungs: tuple[Rung, ...]) -> Executable:
+    selects = [_counts_of(shape, rung, place) for place, rung in enumerate(rungs)]
+    return selects[0] if len(selects) == 1 else union_all(*selects)
+
+
+def _counts_of(shape: Shape, rung: Rung, place: int) -> Select[*tuple[Any, ...]]:
+    """Select (place of the part, start of the bucket, rows)."""
+    table = rung.table
     rows = dialects.total(stats.measure(table, "rows"))
-    where = [*query.conditions(table), *part.inside()]
-    which: ColumnElement[int] = literal_column(str(position)).label("part")
-    if table is records:
+    where = [*shape.conditions(table), *rung.inside(str(place))]
+    which: ColumnElement[int] = literal_column(str(place)).label("part")
+    if rung is RAW:
         return select(which, literal_column("0").label("start"), rows).where(*where)
-    step = table.c.bucket - table.c.bucket % literal_column(str(seconds))
-    return select(which, step.label("start"), rows).where(*where).group_by(step)
+    start = bucket_of(table.c.bucket, rung.seconds)
+    return select(which, start.label("start"), rows).where(*where).group_by(start)
 
 
-def _span(part: Part, start: int, rows: int, seconds: int) -> _Span:
-    if part.table is records:
-        return _Span(part.low, part.high, rows, in_hours=False)
+def _span(part: Part, start: int, rows: int) -> _Span:
+    seconds = part.rung.seconds
+    if not seconds:
+        return _Span(part.low, part.high, rows, seconds)
     low, high = ids.first_id(start), ids.first_id(start + seconds)
-    return _Span(max(low, part.low), min(high, part.high), rows, in_hours=seconds > ids.HOUR)
+    return _Span(max(low, part.low), min(high, part.high), rows, seconds)
 
 
-def _joined(spans: Iterable[_Span]) -> list[IdRange]:
-    """Join spans that touch, newest first."""
+def _few(spans: Iterable[_Span | IdRange]) -> list[IdRange]:
+    """Join spans that touch, newest first; where too many are left, the older ones all the same.
+
+    Between spans lies no row of the query, so that only costs time: less than a statement of many parts.
+    """
     joined: list[IdRange] = []
     for span in spans:
-        if joined and span.high == joined[-1].low:
+        if joined and (span.high == joined[-1].low or len(joined) == _MOST_RANGES):
             joined[-1] = IdRange(span.low, joined[-1].high)
         else:
             joined.append(IdRange(span.low, span.high))
@@ -200,16 +241,33 @@ def _read(
     oldest: bool = False,
 ) -> Rows:
     """Read rows of some ranges, newest first unless `oldest`."""
-    row_id = records.c.id
-    found = select(*columns(fields)).order_by(row_id.asc() if oldest else row_id.desc())
-    wheres = [
-        [*replace(query, scope=scope).conditions(records), row_id >= part.low, row_id < part.high]
-        for scope in query.scope.each()
-        for part in ranges
+    cut = [Part(RAW, span.low, span.high) for span in ranges]
+    values = query.values | bounds(cut) | {"limit": limit, "offset": offset}
+    return as_rows(fields, _rows(connection, values, query.shape, tuple(fields), len(cut), oldest))
+
+
+@prepared
+def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> Executable:
+    """Select the ids first, so that the rest is read of the rows of the page only."""
+    selects = [
+        select(records.c.id).where(*where, *RAW.inside(str(place)))
+        for where in shape.each(records)
+        for place in range(ranges)
     ]
-    if len(wheres) == 1:
-        found = found.where(*wheres[0])
-    else:
-        found = found.where(row_id.in_(union_all(*(select(row_id).where(*where) for where in wheres))))
-    rows = connection.execute(found.limit(limit).offset(offset))
-    return [dict(zip(fields, row, strict=True)) for row in rows]
+    if not selects:
+        return select(*columns(fields)).where(false())
+    among = selects[0] if len(selects) == 1 else select(union_all(*selects).subquery().c.id)
+    row_id = among.selected_columns.id
+    found = among.order_by(row_id.asc() if oldest else row_id.desc())
+    found = found.limit(bindparam("limit")).offset(bindparam("offset")).correlate(None)
+    order = records.c.id.asc() if oldest else records.c.id.desc()
+    return select(*columns(fields)).where(records.c.id.in_(found)).order_by(order)
+
+
+def as_rows(fields: Sequence[str], found: Iterable[Sequence[Any]]) -> Rows:
+    """Return what was selected by `columns` as rows by field name."""
+    rows = [dict(zip(fields, row, strict=True)) for row in found]
+    if "is_stream" in fields:
+        for row in rows:
+            row["is_stream"] = bool(row["is_stream"])
+    return rows

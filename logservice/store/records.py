@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from operator import itemgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,7 @@ MAX_TEXT = 64 * 1024
 FUTURE = 86400
 MAX_DEPTH = 32
 _LONGEST_MESSAGE = 200
+_NO_OBJECT = "other: neither an object nor the JSON text of one"
 
 Name = Annotated[str, Meta(max_length=128)]
 RequestId = Annotated[str, Meta(max_length=256)]
@@ -75,16 +77,6 @@ class Record:
 
 
 _decode = msgspec.json.Decoder(Event)
-_NUMBERS = (
-    "user_id",
-    "token_id",
-    "channel_id",
-    "quota",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "first_token_ms",
-)
 _TEXTS = (
     "username",
     "token_name",
@@ -94,7 +86,9 @@ _TEXTS = (
     "request_id",
     "channel_name",
     "content",
+    "other",
 )
+_texts = itemgetter(*_TEXTS)
 
 
 def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
@@ -105,7 +99,8 @@ def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
         raise InvalidValue(_in_words(error)) from None
     except RecursionError:
         raise InvalidValue("the event is nested too deeply") from None
-    other = _load(bytes(event.other))
+    raw = bytes(event.other)
+    other = other_text(_load(raw)) if raw.startswith(b'"') else _written_anew(raw)
     return _clean(event, other, now)
 
 
@@ -118,20 +113,35 @@ def from_mapping(fields: Mapping[str, Any], *, now: float) -> Record:
         event = msgspec.convert(others, Event)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidValue(_in_words(error)) from None
-    return _clean(event, fields.get("other"), now)
+    return _clean(event, other_text(fields.get("other")), now)
 
 
-def _clean(event: Event, other: Any, now: float) -> Record:
-    second = _second(event.created_at, now)
-    row: dict[str, Any] = {name: getattr(event, name) or 0 for name in _NUMBERS}
-    row.update((name, getattr(event, name) or "") for name in _TEXTS)
-    row["type"] = _type(event.type)
-    row["channel_id"] = row["channel_id"] or event.channel or 0
-    row["use_time_ms"] = _milliseconds(event)
-    row["is_stream"] = bool(event.is_stream)
-    row["other"] = other_text(other)
-    _refuse_unstorable(row)
-    return Record(second, row, _key_hash(event))
+def _clean(event: Event, other: str, now: float) -> Record:
+    row = {
+        "type": _type(event.type),
+        "user_id": event.user_id or 0,
+        "token_id": event.token_id or 0,
+        "channel_id": event.channel_id or event.channel or 0,
+        "quota": event.quota or 0,
+        "prompt_tokens": event.prompt_tokens or 0,
+        "completion_tokens": event.completion_tokens or 0,
+        "cached_tokens": event.cached_tokens or 0,
+        "use_time_ms": _milliseconds(event),
+        "first_token_ms": event.first_token_ms or 0,
+        "is_stream": bool(event.is_stream),
+        "username": event.username or "",
+        "token_name": event.token_name or "",
+        "model_name": event.model_name or "",
+        "group": event.group or "",
+        "ip": event.ip or "",
+        "request_id": event.request_id or "",
+        "channel_name": event.channel_name or "",
+        "content": event.content or "",
+        "other": other,
+    }
+    if not _plainly_storable("".join(_texts(row))):
+        _refuse_unstorable(row)
+    return Record(_second(event.created_at, now), row, _key_hash(event))
 
 
 def hash_key(key: str) -> str:
@@ -154,12 +164,25 @@ def other_text(value: Any) -> str:
     Takes an object, the JSON text of one, an empty text or None. Raises InvalidValue for anything else.
     """
     if isinstance(value, str):
-        value = _load(value.encode("utf-8", "surrogatepass")) if value.strip() else None
+        return _written_anew(value.encode("utf-8", "surrogatepass")) if value.strip() else ""
     if value is None:
         return ""
     if not isinstance(value, dict):
-        raise InvalidValue("other: neither an object nor the JSON text of one")
+        raise InvalidValue(_NO_OBJECT)
     _refuse_unfit(value)
+    return _dump(value).decode() if value else ""
+
+
+def _written_anew(text: bytes) -> str:
+    """Return the JSON text of an object, or of null, as this service writes it."""
+    value = _load(text)
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        raise InvalidValue(_NO_OBJECT)
+    # Each level begins with a bracket: few of them cannot be nested deeply. Numbers were checked in parsing.
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+        _refuse_unfit(value)
     return _dump(value).decode() if value else ""
 
 
@@ -227,13 +250,24 @@ def _milliseconds(event: Event) -> int:
     return round((event.use_time or 0) * 1000)
 
 
+def _plainly_storable(text: str) -> bool:
+    """Whether all texts of a row, joined, show at a glance that none of them is to be refused."""
+    return len(text) <= MAX_TEXT // 4 and "\0" not in text and (text.isascii() or _can_be_encoded(text))
+
+
+def _can_be_encoded(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refuse_unstorable(row: Mapping[str, Any]) -> None:
-    for name in (*_TEXTS, "other"):
-        try:
-            size = len(row[name].encode())
-        except UnicodeEncodeError:
-            raise InvalidValue(f"{name}: holds half of a surrogate pair, which is no character") from None
-        if size > MAX_TEXT:
+    for name in _TEXTS:
+        if not _can_be_encoded(row[name]):
+            raise InvalidValue(f"{name}: holds half of a surrogate pair, which is no character")
+        if len(row[name].encode()) > MAX_TEXT:
             raise InvalidValue(f"{name}: longer than {MAX_TEXT} bytes")
         if "\0" in row[name]:
             raise InvalidValue(f"{name}: holds a NUL character")

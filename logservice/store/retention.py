@@ -1,7 +1,9 @@
-"""Purging old rows in batches, each with its buckets and its postings in one transaction.
+"""Purging old rows in batches, each with its buckets and its contents in one transaction.
 
-What to purge is found through the buckets: hours that hold no row to purge are never looked at. A purge that
-is cut short between two batches leaves a consistent log, and running it again goes on where it stopped.
+What to purge is found through the buckets: hours that hold no row to purge are never looked at. A batch is
+whole hours where all rows of them go, for then their buckets go too and need no counting; an hour of very
+many rows, one that is cut, and one of which rows stay are gone through row by row. A purge that is cut short
+between two batches leaves a consistent log, and running it again goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
-from . import ids, rollups, sums
+from . import contents, filters, ids, rollups, sums
 from .dialects import Dialect
 from .filters import Filters
 from .ids import IdRange
+from .queries import Query
 from .scope import Scope
-from .sums import Query
 from .tables import hourly, records
 
 
@@ -35,8 +37,21 @@ class Purge:
     @property
     def query(self) -> Query:
         """The rows to purge, as a query."""
-        filters = Filters({"type": self.log_type})
-        return Query(Scope.site(), filters, IdRange(0, ids.first_id(self.before)))
+        return Query(Scope.site(), Filters({"type": self.log_type}), IdRange(0, ids.first_id(self.before)))
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether nothing is left of what is older, rows or usage."""
+        return self.log_type is None and not self.keep_usage
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A range of ids within one week and its number of rows to purge; `whole` hours lose all they hold."""
+
+    span: IdRange
+    rows: int
+    whole: bool
 
 
 def to_go(connection: Connection, purge: Purge) -> int:
@@ -44,41 +59,74 @@ def to_go(connection: Connection, purge: Purge) -> int:
     return sums.count(connection, purge.query)
 
 
-def hours(connection: Connection, purge: Purge) -> Iterator[IdRange]:
-    """Yield the ranges of ids, an hour each at most, that hold rows to purge, oldest first."""
-    table = hourly
-    where = [*purge.query.filters.conditions(table), table.c.rows > 0, table.c.bucket < purge.before]
-    found = connection.scalars(select(table.c.bucket).where(*where).distinct().order_by(table.c.bucket))
-    for hour in found.all():
-        yield IdRange(ids.first_id(hour), min(ids.first_id(hour + ids.HOUR), ids.first_id(purge.before)))
+def batches(connection: Connection, purge: Purge, *, most: int) -> list[Batch]:
+    """Return the ranges to purge, oldest first: small hours of a week joined up to `most` rows."""
+    joined: list[Batch] = []
+    for hour in _hours(connection, purge):
+        last = joined[-1] if joined else None
+        if last is not None and last.whole and hour.whole and _fit(last, hour, most):
+            joined[-1] = Batch(IdRange(last.span.low, hour.span.high), last.rows + hour.rows, whole=True)
+        else:
+            joined.append(hour if hour.rows <= most else Batch(hour.span, hour.rows, whole=False))
+    return joined
 
 
-def purge_batch(connection: Connection, dialect: Dialect, purge: Purge, hour: IdRange, *, most: int) -> int:
-    """Delete up to `most` rows of one hour and return their number; fewer mean that the hour is done."""
-    last = _last_of_batch(connection, purge, hour, most)
-    if last is None:
-        return 0
-    where = _rows_to_purge(purge, IdRange(hour.low, last + 1))
-    rollups.subtract_rows(connection, where, keep_usage=purge.keep_usage)
-    contents = connection.execute(
-        select(records.c.id, records.c.content).where(*where, records.c.content != "")
-    )
-    dialect.unindex_contents(connection, [(row_id, content) for row_id, content in contents])
-    deleted = connection.execute(delete(records).where(*where)).rowcount
-    low, high = ids.second_of(hour.low), ids.second_of(hour.high - 1) + 1
-    rollups.drop_empty(connection, low, high)
+def _fit(one: Batch, other: Batch, most: int) -> bool:
+    week = ids.first_id(ids.WEEK)
+    return one.rows + other.rows <= most and one.span.low // week == other.span.low // week
+
+
+def _hours(connection: Connection, purge: Purge) -> Iterator[Batch]:
+    """Yield the hours that hold rows to purge, oldest first, the last one up to the target."""
+    query = purge.query
+    wanted = [
+        *filters.conditions(query.filters.shape, hourly),
+        hourly.c.rows > 0,
+        hourly.c.bucket < purge.before,
+    ]
+    found = select(hourly.c.bucket, func.sum(hourly.c.rows)).where(*wanted)
+    grouped = found.group_by(hourly.c.bucket).order_by(hourly.c.bucket)
+    for hour, rows in connection.execute(grouped, query.values).all():
+        end = min(hour + ids.HOUR, purge.before)
+        whole = purge.takes_all and end == hour + ids.HOUR
+        yield Batch(IdRange(ids.first_id(hour), ids.first_id(end)), int(rows), whole)
+
+
+def purge_batch(connection: Connection, dialect: Dialect, purge: Purge, batch: Batch, *, most: int) -> int:
+    """Delete the rows of a batch, or up to `most` of them if it is not whole, and return their number.
+
+    Fewer than `most` of what is not whole mean that it is done.
+    """
+    if batch.whole:
+        return _whole(connection, dialect, batch.span)
+    return _some(connection, dialect, purge, batch.span, most)
+
+
+def _whole(connection: Connection, dialect: Dialect, span: IdRange) -> int:
+    inside = [records.c.id >= span.low, records.c.id < span.high]
+    deleted = connection.execute(delete(records).where(*inside)).rowcount
+    contents.forget_range(connection, dialect, span)
+    rollups.drop_hours(connection, ids.second_of(span.low), ids.second_of(span.high))
     return deleted
 
 
-def _last_of_batch(connection: Connection, purge: Purge, hour: IdRange, most: int) -> int | None:
-    batch = select(records.c.id).where(*_rows_to_purge(purge, hour)).order_by(records.c.id).limit(most)
-    last: int | None = connection.scalar(select(func.max(batch.subquery().c.id)))
-    return last
+def _some(connection: Connection, dialect: Dialect, purge: Purge, span: IdRange, most: int) -> int:
+    wanted = [*rollups.ROW_FIELDS, "content_id"]
+    query = purge.query
+    where = _inside(purge, span)
+    found = select(*(records.c[name] for name in wanted)).where(*where).order_by(records.c.id).limit(most)
+    rows = [dict(row) for row in connection.execute(found, query.values).mappings()]
+    if not rows:
+        return 0
+    span = IdRange(span.low, rows[-1]["id"] + 1)
+    connection.execute(delete(records).where(*_inside(purge, span)), query.values)
+    contents.forget_unsaid(connection, dialect, span, {row["content_id"] for row in rows})
+    rollups.subtract_rows(connection, dialect, rows, keep_usage=purge.keep_usage)
+    low, high = ids.second_of(span.low), ids.second_of(span.high - 1) + 1
+    rollups.drop_empty(connection, low, high)
+    return len(rows)
 
 
-def _rows_to_purge(purge: Purge, part: IdRange) -> list[ColumnElement[bool]]:
-    return [
-        *purge.query.filters.conditions(records),
-        records.c.id >= part.low,
-        records.c.id < part.high,
-    ]
+def _inside(purge: Purge, span: IdRange) -> list[ColumnElement[bool]]:
+    wanted = filters.conditions(purge.query.filters.shape, records)
+    return [*wanted, records.c.id >= span.low, records.c.id < span.high]

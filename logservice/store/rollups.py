@@ -1,4 +1,4 @@
-"""Usage buckets: sums by hour and by day, kept equal to the rows by writing both in one transaction.
+"""Usage buckets: sums by spans of time, kept equal to the rows by writing both in one transaction.
 
 Goes up with every recorded row, down with every purged one. Keys are sorted before each upsert, for two
 transactions that lock the same keys in different orders would deadlock.
@@ -6,8 +6,9 @@ transactions that lock the same keys in different orders would deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -19,174 +20,231 @@ from sqlalchemy import (
     Table,
     cast,
     delete,
-    func,
-    literal,
     literal_column,
     select,
 )
 
 from . import dialects, ids
+from .dialects import Dialect
 from .log_types import REQUEST_TYPES
 from .stats import measure
-from .tables import DIMENSIONS, MEASURES, SITE_DIMENSIONS, daily, hourly, records
+from .tables import DIMENSIONS, MEASURES, SITE_DIMENSIONS, hourly, records, site
 
-#: Usage kept from purged rows stands at these seconds, the finest offset of any time zone.
+#: The shortest bucket, and where usage kept from purged rows stands: the finest offset of any time zone.
 QUARTER = 900
 
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """A table of buckets, the seconds one bucket spans, and what it tells apart."""
+    """A table of buckets, the spans they have in seconds, shortest first, and what it tells apart."""
 
     table: Table
-    seconds: int
+    spans: tuple[int, ...]
     dimensions: tuple[str, ...]
 
 
-HOURLY = Rollup(hourly, ids.HOUR, DIMENSIONS)
-DAILY = Rollup(daily, ids.DAY, SITE_DIMENSIONS)
-ROLLUPS = (HOURLY, DAILY)
+HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
+#: Each span is four to seven of the one before, so that few buckets make up any range.
+SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
 
 _SUMMED = MEASURES[2:]
+#: What has to be known of a row to add it to the buckets, or to take it out.
+ROW_FIELDS = ("id", *DIMENSIONS, *_SUMMED)
+
+# Sums by key. A key begins with the start of the bucket; sums are in the order of MEASURES.
+_Sums = dict[tuple[Any, ...], list[int]]
+_dimensions = itemgetter(*DIMENSIONS)
+_summed = itemgetter(*_SUMMED)
+_site_positions = itemgetter(0, *(1 + DIMENSIONS.index(name) for name in SITE_DIMENSIONS))
+
 #: The second a row of `log_records` was created in.
 second_of_row = records.c.id.op(">>")(literal_column(str(ids.SEQUENCE_BITS)))
 
 
-def add_rows(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add new rows of `log_records`, ids assigned, to both bucket tables."""
-    fine = _grouped(rows)
-    _add(connection, HOURLY, fine)
-    _add(connection, DAILY, _coarser(fine))
+# -- with rows in hand -------------------------------------------------------------------------------------
 
 
-_Sums = dict[tuple[Any, ...], list[int]]
-_hourly_key = itemgetter(*DIMENSIONS)
-_summed = itemgetter(*_SUMMED)
-_site_positions = itemgetter(*(2 + DIMENSIONS.index(name) for name in SITE_DIMENSIONS))
+def add_rows(connection: Connection, dialect: Dialect, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add new rows of `log_records`, ids assigned, to all buckets."""
+    _add(connection, dialect, _by_quarter(rows))
 
 
-def _grouped(rows: Iterable[Mapping[str, Any]]) -> _Sums:
+def subtract_rows(
+    connection: Connection, dialect: Dialect, rows: Iterable[Mapping[str, Any]], *, keep_usage: bool
+) -> None:
+    """Take rows that are being deleted out of the buckets; `keep_usage` moves their sums aside."""
+    sums = _by_quarter(rows)
+    _add(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
+    if keep_usage:
+        kept = {key: [0, *numbers[1:]] for key, numbers in sums.items()}
+        _add(connection, dialect, kept, retained=1)
+
+
+def _by_quarter(rows: Iterable[Mapping[str, Any]]) -> _Sums:
     sums: _Sums = {}
     for row in rows:
-        second = ids.second_of(row["id"])
-        key = (second - second % ids.HOUR, 0, *_hourly_key(row))
-        values = (1, int(row["type"] in REQUEST_TYPES), *_summed(row))
-        _accumulate(sums, key, values)
+        second = row["id"] >> ids.SEQUENCE_BITS
+        key = (second - second % QUARTER, *_dimensions(row))
+        _accumulate(sums, key, (1, row["type"] in REQUEST_TYPES, *_summed(row)))
     return sums
 
 
-def _coarser(fine: _Sums) -> _Sums:
-    sums: _Sums = {}
-    for key, values in fine.items():
-        _accumulate(sums, (key[0] - key[0] % ids.DAY, key[1], *_site_positions(key)), values)
-    return sums
+def _coarser(sums: _Sums, span: int) -> _Sums:
+    found: _Sums = {}
+    for (bucket, *names), numbers in sums.items():
+        _accumulate(found, (bucket - bucket % span, *names), numbers)
+    return found
 
 
-def _accumulate(sums: _Sums, key: tuple[Any, ...], values: Iterable[int]) -> None:
+def _of_site(sums: _Sums) -> _Sums:
+    found: _Sums = {}
+    for key, numbers in sums.items():
+        _accumulate(found, _site_positions(key), numbers)
+    return found
+
+
+def _accumulate(sums: _Sums, key: tuple[Any, ...], numbers: Sequence[int]) -> None:
     known = sums.get(key)
-    sums[key] = list(values) if known is None else [a + b for a, b in zip(known, values, strict=True)]
+    sums[key] = (
+        [*map(int, numbers)] if known is None else [a + b for a, b in zip(known, numbers, strict=True)]
+    )
 
 
-def _add(connection: Connection, rollup: Rollup, sums: _Sums) -> None:
-    names = ("bucket", "retained", *rollup.dimensions, *MEASURES)
-    rows = [dict(zip(names, (*key, *sums[key]), strict=True)) for key in sorted(sums)]
-    if rows:
-        connection.execute(dialects.add_up(connection.dialect.name, rollup.table, MEASURES), rows)
+def _add(connection: Connection, dialect: Dialect, sums: _Sums, *, retained: int = 0) -> None:
+    """Add sums by quarters to the buckets of every span; usage without rows stays at quarters."""
+    by_hour = sums if retained else _coarser(sums, ids.HOUR)
+    fine = [(key[0], retained, *key[1:], *by_hour[key]) for key in sorted(by_hour)]
+    dialect.add_up(connection, HOURLY.table, fine)
+    of_site, coarse = _of_site(sums), []
+    for span in SITE.spans:
+        of_site = _coarser(of_site, span)
+        coarse += [(span, key[0], retained, *key[1:], *of_site[key]) for key in sorted(of_site)]
+    dialect.add_up(connection, SITE.table, coarse)
 
 
-def _from_rows(
-    rollup: Rollup, where: list[ColumnElement[bool]], *, sign: int = 1, kept: bool = False
-) -> Select[*tuple[Any, ...]]:
-    """Return the buckets that some rows of `log_records` make up; `kept` as usage without rows."""
-    span = QUARTER if kept and rollup is HOURLY else rollup.seconds
-    keys = [
-        _bucket_of(second_of_row, span).label("bucket"),
-        literal(int(kept), BigInteger).label("retained"),
-        *(records.c[name] for name in rollup.dimensions),
-    ]
-    sums = [
-        (literal(0, BigInteger) if kept and name == "rows" else dialects.total(measure(records, name) * sign))
-        for name in MEASURES
-    ]
-    grouped = [keys[0], *keys[2:]]
-    return select(*keys, *sums).where(*where).group_by(*grouped).order_by(*grouped)
+# -- in the database ---------------------------------------------------------------------------------------
 
 
-def _bucket_of(second: ColumnElement[int], seconds: int) -> ColumnElement[int]:
+def bucket_of(second: ColumnElement[int], seconds: int) -> ColumnElement[int]:
+    """Return the start of the bucket that a second lies in."""
     # The span is written into the statement: PostgreSQL would not see that two parameters are the same.
     return cast(second - second % literal_column(str(seconds)), BigInteger)
 
 
-def subtract_rows(connection: Connection, where: list[ColumnElement[bool]], *, keep_usage: bool) -> None:
-    """Take rows that are about to be deleted out of the buckets; `keep_usage` moves their sums aside."""
-    for rollup in ROLLUPS:
-        _add_selected(connection, rollup, _from_rows(rollup, where, sign=-1))
-        if keep_usage:
-            _add_selected(connection, rollup, _from_rows(rollup, where, kept=True))
-
-
 def build(connection: Connection, low: int, high: int) -> None:
     """Build the buckets of the days from second `low` to before `high` anew from the rows."""
-    in_range = [records.c.id >= ids.first_id(low), records.c.id < ids.first_id(high)]
-    for rollup in ROLLUPS:
-        table = rollup.table
-        connection.execute(
-            delete(table).where(table.c.retained == 0, table.c.bucket >= low, table.c.bucket < high)
+    rows = [records.c.id >= ids.first_id(low), records.c.id < ids.first_id(high)]
+    _delete(connection, HOURLY.table, low, high)
+    _add_selected(connection, HOURLY.table, _from_rows(HOURLY, ids.HOUR).where(*rows))
+    _delete(connection, SITE.table, low, high, span=QUARTER)
+    _add_selected(connection, SITE.table, _from_rows(SITE, QUARTER).where(*rows))
+    for finer, span in pairwise(SITE.spans):
+        first, end = low - low % span, -(-high // span) * span
+        _delete(connection, SITE.table, first, end, span=span)
+        _add_selected(
+            connection, SITE.table, _from_site(finer, span).where(*_between(site, first, end, finer))
         )
-        _add_selected(connection, rollup, _from_rows(rollup, in_range))
+
+
+def drop_hours(connection: Connection, low: int, high: int) -> None:
+    """Take all rows of whole hours, from second `low` to before `high`, out of the buckets."""
+    gone = _between(site, low, high, ids.HOUR)
+    for span in SITE.spans:
+        if span > ids.HOUR:
+            _add_selected(connection, site, _from_site(ids.HOUR, span, sign=-1).where(*gone))
+    for span in (QUARTER, ids.HOUR):
+        _delete(connection, site, low, high, span=span)
+    _delete(connection, HOURLY.table, low, high)
+    drop_empty(connection, low, high)
 
 
 def drop_empty(connection: Connection, low: int, high: int) -> None:
     """Delete the buckets from second `low` to before `high` in which no row is left."""
-    for rollup in ROLLUPS:
-        table, first = rollup.table, low - low % rollup.seconds
-        connection.execute(
-            delete(table).where(
-                table.c.bucket >= first, table.c.bucket < high, table.c.retained == 0, table.c.rows <= 0
-            )
-        )
+    for rollup in (HOURLY, SITE):
+        for span in rollup.spans:
+            table, first = rollup.table, low - low % span
+            where = _between(table, first, high, span)
+            connection.execute(delete(table).where(*where, table.c.rows <= 0))
 
 
 def drop_kept(connection: Connection, before: int, *, log_type: int | None) -> None:
     """Delete the usage kept from earlier purges, up to the last whole quarter hour before a second."""
-    table = HOURLY.table
-    where = [table.c.retained == 1, table.c.bucket < before - before % QUARTER]
-    if log_type is not None:
-        where.append(table.c.type == log_type)
-    day = _bucket_of(table.c.bucket, ids.DAY).label("bucket")
-    keys = [day, table.c.retained, *(table.c[name] for name in SITE_DIMENSIONS)]
-    sums = [dialects.total(-table.c[name]) for name in MEASURES]
-    grouped = [day, *keys[1:]]
-    _add_selected(connection, DAILY, select(*keys, *sums).where(*where).group_by(*grouped).order_by(*grouped))
-    connection.execute(delete(table).where(*where))
-    _drop_spent(connection, before)
-
-
-def _drop_spent(connection: Connection, before: int) -> None:
-    table = DAILY.table
-    spent = [table.c[name] == 0 for name in MEASURES]
-    connection.execute(delete(table).where(table.c.retained == 1, table.c.bucket < before, *spent))
-
-
-def _add_selected(connection: Connection, rollup: Rollup, source: Select[*tuple[Any, ...]]) -> None:
-    connection.execute(dialects.add_up(connection.dialect.name, rollup.table, MEASURES, source))
+    edge = before - before % QUARTER
+    of_type = [] if log_type is None else [site.c.type == log_type]
+    gone = [*_between(site, 0, edge, QUARTER, retained=1), *of_type]
+    for span in SITE.spans[1:]:
+        _add_selected(connection, site, _from_site(QUARTER, span, sign=-1, retained=1).where(*gone))
+    connection.execute(delete(site).where(*gone))
+    old = [hourly.c.retained == 1, hourly.c.bucket < edge]
+    old += [] if log_type is None else [hourly.c.type == log_type]
+    connection.execute(delete(hourly).where(*old))
+    spent = [site.c[name] == 0 for name in MEASURES]
+    connection.execute(delete(site).where(site.c.retained == 1, site.c.bucket < before, *spent))
 
 
 def days(connection: Connection) -> list[int]:
-    """Return the starts of all days that have rows or buckets, oldest first."""
-    found: set[int] = set()
-    for rollup in ROLLUPS:
-        day = _bucket_of(rollup.table.c.bucket, ids.DAY)
-        found.update(connection.scalars(select(day).where(rollup.table.c.retained == 0).distinct()))
+    """Return the starts of all days that have rows or buckets, oldest first.
+
+    A week whose buckets belong to no such day is named by its first day.
+    """
+    found = {*_bucket_days(connection, hourly), *_bucket_days(connection, site, site.c.span <= ids.DAY)}
     following = 0
     while (row_id := _first_row(connection, following)) is not None:
         second = ids.second_of(row_id)
         found.add(second - second % ids.DAY)
         following = second - second % ids.DAY + ids.DAY
-    return sorted(found)
+    weeks = _bucket_days(connection, site, site.c.span == ids.WEEK)
+    return sorted(found | (weeks - {day - day % ids.WEEK for day in found}))
+
+
+def _bucket_days(connection: Connection, table: Table, *where: ColumnElement[bool]) -> set[int]:
+    day = bucket_of(table.c.bucket, ids.DAY)
+    return set(connection.scalars(select(day).where(table.c.retained == 0, *where).distinct()))
 
 
 def _first_row(connection: Connection, second: int) -> int | None:
     following = records.c.id >= ids.first_id(second)
-    first: int | None = connection.scalar(select(func.min(records.c.id)).where(following))
+    first: int | None = connection.scalar(
+        select(records.c.id).where(following).order_by(records.c.id).limit(1)
+    )
     return first
+
+
+def _between(table: Table, low: int, high: int, span: int, *, retained: int = 0) -> list[ColumnElement[bool]]:
+    where = [table.c.retained == retained, table.c.bucket >= low, table.c.bucket < high]
+    return [table.c.span == span, *where] if "span" in table.c else where
+
+
+def _delete(connection: Connection, table: Table, low: int, high: int, *, span: int = 0) -> None:
+    connection.execute(delete(table).where(*_between(table, low, high, span)))
+
+
+def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
+    """Return the buckets of one span that rows of `log_records` make up."""
+    keys = [
+        *([_number(span).label("span")] if rollup is SITE else []),
+        bucket_of(second_of_row, span).label("bucket"),
+        _number(0).label("retained"),
+        *(records.c[name] for name in rollup.dimensions),
+    ]
+    grouped = [keys[-len(rollup.dimensions) - 2], *keys[-len(rollup.dimensions) :]]
+    sums = [dialects.total(measure(records, name)) for name in MEASURES]
+    return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
+
+
+def _from_site(finer: int, span: int, *, sign: int = 1, retained: int = 0) -> Select[*tuple[Any, ...]]:
+    """Return the buckets of one span that the site's buckets of a shorter one make up."""
+    names = [site.c[name] for name in SITE_DIMENSIONS]
+    bucket = bucket_of(site.c.bucket, span).label("bucket")
+    sums = [dialects.total(site.c[name] * _number(sign)) for name in MEASURES]
+    grouped = [bucket, *names]
+    keys = [_number(span).label("span"), bucket, _number(retained).label("retained"), *names]
+    return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
+
+
+def _number(value: int) -> ColumnElement[int]:
+    return literal_column(str(value), BigInteger)
+
+
+def _add_selected(connection: Connection, table: Table, source: Select[*tuple[Any, ...]]) -> None:
+    connection.execute(dialects.add_up(connection.dialect.name, table, source))

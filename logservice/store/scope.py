@@ -4,8 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, false, or_
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeShape:
+    """What the conditions of a scope look like: whether it is one user's, and how many tokens it names."""
+
+    of_user: bool = False
+    tokens: int | None = None
+
+    def conditions(self, table: FromClause) -> list[ColumnElement[bool]]:
+        """Return what rows of `log_records` or of the hourly buckets must satisfy to be seen."""
+        each = self.each(table)
+        return each[0] if len(each) == 1 else [or_(false(), *(and_(*conditions) for conditions in each))]
+
+    def each(self, table: FromClause) -> list[list[ColumnElement[bool]]]:
+        """Return the conditions token by token: an index serves the newest rows of one value at a time."""
+        found: list[ColumnElement[bool]] = []
+        if self.of_user:
+            found.append(table.c.user_id == bindparam("scope_user"))
+        if self.tokens is None:
+            return [found]
+        # `<> 0` is there for the partial index, which only serves queries that repeat its condition.
+        found.append(table.c.token_id != 0)
+        names = [f"scope_token_{position}" for position in range(self.tokens)]
+        return [[*found, table.c.token_id == bindparam(name)] for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +58,17 @@ class Scope:
 
     @property
     def is_site(self) -> bool:
-        """Whether this is the whole site, which the daily buckets can answer for."""
+        """Whether this is the whole site, which the site's own buckets can answer for."""
         return self.user_id is None and self.token_ids is None
 
-    def each(self) -> list[Scope]:
-        """Return scopes of one token each, for an index serves the newest rows of one value at a time."""
-        if self.token_ids is None or len(self.token_ids) < 2:
-            return [self]
-        return [Scope(self.user_id, (token_id,)) for token_id in self.token_ids]
+    @property
+    def shape(self) -> ScopeShape:
+        """What the conditions of this scope look like, its ids left out."""
+        tokens = None if self.token_ids is None else len(self.token_ids)
+        return ScopeShape(self.user_id is not None, tokens)
 
-    def conditions(self, table: FromClause) -> list[ColumnElement[bool]]:
-        """Return what rows of `log_records` or of the hourly buckets must satisfy to be seen."""
-        found: list[ColumnElement[bool]] = []
-        if self.user_id is not None:
-            found.append(table.c.user_id == self.user_id)
-        if self.token_ids is not None:
-            # `<> 0` is there for the partial index, which only serves queries that repeat its condition.
-            found.append(table.c.token_id != 0)
-            column = table.c.token_id
-            found.append(
-                column == self.token_ids[0] if len(self.token_ids) == 1 else column.in_(self.token_ids)
-            )
-        return found
+    @property
+    def values(self) -> dict[str, Any]:
+        """The ids, by the names of their parameters."""
+        named = {f"scope_token_{place}": token for place, token in enumerate(self.token_ids or ())}
+        return named if self.user_id is None else {**named, "scope_user": self.user_id}

@@ -1,27 +1,36 @@
 """Search by keyword: a type by its number or name, anything else inside content and model names.
 
-Three ways lead to rows whose content holds the keyword, and the number of rows in question, known from the
-buckets, decides: few rows are scanned; many are looked up in the substring index and each one found is
-verified; a keyword of one or two characters has no trigram and is always scanned for. Model names are few
-and found in the buckets.
+Contents are kept once an hour, so what is searched is small. Few rows are read with their contents and tried
+one by one; for many, the contents that hold the keyword are found first, newest first, through the substring
+index where the keyword is long enough for it, and then the rows that say them. Model names are few and found
+in the buckets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import Connection, Executable, bindparam, literal_column, select
 
-from . import dialects, log_types, pages, sums
-from .dialects import Dialect
-from .ids import IdRange
+from . import dialects, ids, log_types, pages, sums
+from .contents import folded_text
+from .dialects import Dialect, SearchIndex
+from .ids import IdRange, down, up
 from .pages import Rows
-from .sums import Query
-from .tables import daily, hourly, records
+from .prepared import prepared
+from .queries import RAW, Part, Query, Shape, bounds
+from .scope import ScopeShape
+from .tables import contents, hourly, records, site
 
 #: Up to this many rows a scan is no slower than the index.
 FEW_ROWS = 5_000
+#: Contents looked at in one go. The newest few mostly belong to enough rows.
+CONTENTS_AT_ONCE = 500
+_HOUR_IDS = ids.first_id(ids.HOUR)
+# What stands for no limit in a statement that has one.
+_ALL = 2**53
 
 
 def search(
@@ -35,7 +44,7 @@ def search(
     in_content = _in_content(connection, dialect, query, folded, limit=limit)
     in_name = _in_model_name(connection, query, folded, limit=limit)
     found = sorted({*in_content, *in_name}, reverse=True)[:limit]
-    return _rows(connection, found, fields)
+    return _with_ids(connection, query, found, fields)
 
 
 def _of_type(connection: Connection, query: Query, kind: int, *, fields: Sequence[str], limit: int) -> Rows:
@@ -45,9 +54,20 @@ def _of_type(connection: Connection, query: Query, kind: int, *, fields: Sequenc
     return pages.page(connection, typed, fields=fields, offset=0, limit=limit).rows
 
 
+def _with_ids(connection: Connection, query: Query, found: Sequence[int], fields: Sequence[str]) -> Rows:
+    if not found:
+        return []
+    exactly = replace(query, filters=query.filters.also(ids=tuple(found)))
+    return pages.newest(connection, exactly, fields=fields, limit=len(found))
+
+
+# -- model names -------------------------------------------------------------------------------------------
+
+
 def _in_model_name(connection: Connection, query: Query, folded: str, *, limit: int) -> list[int]:
     """Return ids of the newest rows whose model name holds the keyword."""
-    names = [name for name in _model_names(connection, query) if folded in name.casefold()]
+    known = _model_names(connection, query.scope.values, query.scope.shape)
+    names = [name for (name,) in known if folded in name.casefold()]
     if not names:
         return []
     named = replace(query, filters=query.filters.also(model_names=tuple(sorted(names))))
@@ -55,44 +75,124 @@ def _in_model_name(connection: Connection, query: Query, folded: str, *, limit: 
     return [row["id"] for row in rows]
 
 
-def _model_names(connection: Connection, query: Query) -> list[str]:
-    """Return the model names in use: those of the site for a site's query, else those of the scope."""
-    table = daily if query.scope.is_site else hourly
-    name = table.c.model_name
-    where = [*query.scope.conditions(table), table.c.retained == 0]
-    return list(connection.scalars(select(name).where(*where).distinct()))
+@prepared
+def _model_names(scope: ScopeShape) -> Executable:
+    """Select the model names in use: those of the site for a site's query, else those of the scope."""
+    table = site if scope == ScopeShape() else hourly
+    where = [*scope.conditions(table), table.c.retained == literal_column("0")]
+    if table is site:
+        where.append(site.c.span == literal_column(str(ids.WEEK)))
+    return select(table.c.model_name).where(*where).distinct()
+
+
+# -- contents ----------------------------------------------------------------------------------------------
+
+
+class _Content(NamedTuple):
+    """A content that holds the keyword. One that is not shared is said by the row of the same id alone."""
+
+    id: int
+    shared: bool
+
+    @property
+    def hour(self) -> IdRange:
+        """The ids of the hour that all rows saying this lie in."""
+        low = down(self.id, _HOUR_IDS)
+        return IdRange(low, low + _HOUR_IDS)
 
 
 def _in_content(
     connection: Connection, dialect: Dialect, query: Query, folded: str, *, limit: int
 ) -> list[int]:
-    """Return ids of the newest rows whose content holds the keyword."""
-    narrowed = replace(query, filters=query.filters.dimensions_only())
-    rows = sums.count(connection, narrowed)
+    """Return ids of the newest rows whose content holds the keyword, newest first."""
+    rows = sums.count(connection, replace(query, filters=query.filters.dimensions_only()))
     if not rows:
         return []
-    holds = dialects.contains_folded(records.c.content, folded)
-    index = dialect.search_index(folded) if rows > FEW_ROWS else None
-    if index is None:
-        return _scanned(connection, query, holds, limit=limit)
-    where = [*query.conditions(records), *index.conditions, holds, *_inside(index.row_id, query.range)]
-    joined = index.table.join(records, records.c.id == index.row_id)
-    found = select(index.row_id).select_from(joined).where(*where)
-    return list(connection.scalars(found.order_by(index.row_id.desc()).limit(limit)))
+    if rows <= FEW_ROWS:
+        return _tried_one_by_one(connection, query, folded, limit=limit)
+    found: list[int] = []
+    # A content may have been said first by a row outside the range.
+    hours = IdRange(down(query.range.low, _HOUR_IDS), up(query.range.high, _HOUR_IDS))
+    while len(found) < limit and hours:
+        holding = _newest_holding(connection, dialect, folded, hours)
+        found += _saying(connection, query, holding, limit=limit - len(found))
+        more = len(holding) >= CONTENTS_AT_ONCE
+        hours = IdRange(hours.low, holding[-1].hour.low if more else hours.low)
+    return found
 
 
-def _scanned(connection: Connection, query: Query, holds: ColumnElement[bool], *, limit: int) -> list[int]:
-    where = [*query.conditions(records), holds, *_inside(records.c.id, query.range)]
-    found = select(records.c.id).where(*where)
-    return list(connection.scalars(found.order_by(records.c.id.desc()).limit(limit)))
+def _tried_one_by_one(connection: Connection, query: Query, folded: str, *, limit: int) -> list[int]:
+    part = Part(RAW, query.range.low, query.range.high)
+    values = query.values | bounds([part]) | {"keyword": folded, "limit": limit}
+    return [row_id for (row_id,) in _rows_holding(connection, values, query.shape)]
 
 
-def _inside(row_id: ColumnElement[int], part: IdRange) -> list[ColumnElement[bool]]:
-    return [row_id >= part.low, row_id < part.high]
+@prepared
+def _rows_holding(shape: Shape) -> Executable:
+    said = records.join(contents, contents.c.id == records.c.content_id)
+    where = [*shape.conditions(records), *RAW.inside("0"), dialects.contains(folded_text, "keyword")]
+    found = select(records.c.id).select_from(said).where(*where)
+    return found.order_by(records.c.id.desc()).limit(bindparam("limit"))
 
 
-def _rows(connection: Connection, ids: Sequence[int], fields: Sequence[str]) -> Rows:
-    if not ids:
-        return []
-    query = select(*pages.columns(fields)).where(records.c.id.in_(ids)).order_by(records.c.id.desc())
-    return [dict(zip(fields, row, strict=True)) for row in connection.execute(query)]
+def _newest_holding(connection: Connection, dialect: Dialect, folded: str, hours: IdRange) -> list[_Content]:
+    """Return contents of some hours that hold the keyword, newest first: a number of them, in whole hours."""
+    found = _holding(connection, dialect, folded, hours, limit=CONTENTS_AT_ONCE)
+    if len(found) == CONTENTS_AT_ONCE:
+        rest = IdRange(found[-1].hour.low, found[-1].id)
+        found += _holding(connection, dialect, folded, rest, limit=_ALL)
+    return found
+
+
+def _holding(
+    connection: Connection, dialect: Dialect, folded: str, span: IdRange, *, limit: int
+) -> list[_Content]:
+    terms = dialect.search_terms(folded)
+    index = None if terms is None else dialect.search_index
+    values = {"keyword": folded, "terms": terms, "low": span.low, "high": span.high, "limit": limit}
+    return [_Content(*row) for row in _contents_holding(connection, values, index)]
+
+
+@prepared
+def _contents_holding(index: SearchIndex | None) -> Executable:
+    row_id = contents.c.id if index is None else index.row_id
+    found = select(contents.c.id, contents.c.shared)
+    where = [row_id >= bindparam("low"), row_id < bindparam("high")]
+    if index is not None:
+        found = found.select_from(index.table.join(contents, contents.c.id == row_id))
+        where.append(index.condition)
+    found = found.where(*where, dialects.contains(folded_text, "keyword"))
+    return found.order_by(row_id.desc()).limit(bindparam("limit"))
+
+
+def _saying(connection: Connection, query: Query, holding: Sequence[_Content], *, limit: int) -> list[int]:
+    """Return ids of the newest rows that say some contents, newest first.
+
+    Rows that share a content are looked for hour by hour, then in twice as many hours each time.
+    """
+    own = [content.id for content in holding if not content.shared]
+    found = _ids(connection, query, [query.range], limit=limit, ids=tuple(own)) if own else []
+    shared: dict[IdRange, list[int]] = {}
+    for content in holding:
+        if content.shared:
+            shared.setdefault(content.hour, []).append(content.id)
+    hours, size = list(shared), 1
+    while hours and sum(row_id >= hours[0].high for row_id in found) < limit:
+        some, hours, size = hours[:size], hours[size:], size * 2
+        said = tuple(content_id for hour in some for content_id in shared[hour])
+        ranges = [query.range.cut(hour.low, hour.high) for hour in some]
+        found += _ids(connection, query, ranges, limit=limit, content_ids=said)
+    return sorted(found, reverse=True)[:limit]
+
+
+def _ids(
+    connection: Connection,
+    query: Query,
+    ranges: Sequence[IdRange],
+    *,
+    limit: int,
+    **filters: tuple[int, ...],
+) -> list[int]:
+    narrowed = replace(query, filters=query.filters.also(**filters))
+    rows = pages.newest_in(connection, narrowed, ranges, fields=["id"], limit=limit)
+    return [row["id"] for row in rows]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, case, literal
+from sqlalchemy import BigInteger, ColumnElement, FromClause, bindparam, case, literal_column
 
 from . import dialects
 from .log_types import REQUEST_TYPES, LogType
+from .prepared import one_of_constants
 from .tables import records
 
 
@@ -31,13 +32,16 @@ STATS = (
 #: How far back `rpm` and `tpm` look, in seconds.
 RATE_SECONDS = 60
 
+_ZERO, _ONE = (literal_column(digit, BigInteger) for digit in "01")
+
 
 def measure(table: FromClause, name: str) -> ColumnElement[int]:
     """Return the column of a bucket table, or what one row of `log_records` adds to it."""
     if name in table.c:
         return table.c[name]
-    one: ColumnElement[int] = literal(1, BigInteger)
-    return one if name == "rows" else case((records.c.type.in_(REQUEST_TYPES), one), else_=0)
+    return (
+        _ONE if name == "rows" else case((one_of_constants(records.c.type, REQUEST_TYPES), _ONE), else_=_ZERO)
+    )
 
 
 def types_needed(asked: int) -> tuple[int, ...]:
@@ -45,11 +49,18 @@ def types_needed(asked: int) -> tuple[int, ...]:
     return tuple(sorted({asked, *(kind for stat in STATS for kind in stat.types or ())}))
 
 
-def columns(table: FromClause, asked: int) -> list[ColumnElement[int]]:
-    """Return one summing column for each stat, over a bucket table or `log_records`."""
+def columns(table: FromClause) -> list[ColumnElement[int]]:
+    """Return one summing column for each stat, over a bucket table or `log_records`.
+
+    The type asked for is the parameter `asked`.
+    """
     return [
-        dialects.total(
-            case((table.c.type.in_(stat.types or (asked,)), measure(table, stat.measure)), else_=0)
-        ).label(stat.name)
+        dialects.total(measure(table, stat.measure), where=_types(table, stat)).label(stat.name)
         for stat in STATS
     ]
+
+
+def _types(table: FromClause, stat: Stat) -> ColumnElement[bool]:
+    if stat.types is None:
+        return table.c.type == bindparam("asked")
+    return one_of_constants(table.c.type, stat.types)

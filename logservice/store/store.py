@@ -6,32 +6,34 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, idempotency, identities, ids, marks, pages, retention, rollups, search, sums
+from . import accounts, dialects, ids, marks, pages, recording, retention, rollups, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
 from .pages import Cursor, Page, Rows
+from .queries import Query
+from .recording import Post, week_claim
 from .records import Record
-from .retention import Purge
+from .retention import Batch, Purge
 from .scope import Scope
-from .sums import Query
 from .tables import metadata, records
+from .writer import Claim, GroupCommitWriter
 
 T = TypeVar("T")
 log = logging.getLogger("logservice")
 
-#: Rows deleted in one transaction of a purge: short enough that other writers hardly notice.
-PURGE_BATCH = 2_000
+#: Rows deleted in one transaction of a purge: few enough that other writers hardly notice.
+PURGE_BATCH = 10_000
+_PURGE = Claim("purge")
 
 
 class LogStore:
@@ -52,6 +54,7 @@ class LogStore:
     ) -> None:
         self.engine = engine
         self.dialect = dialects.for_engine(engine, waiting_time=waiting_time)
+        self.writer = GroupCommitWriter(self.dialect)
         self.clock = clock
         self._auto_create = auto_create
         self._created = threading.Lock()
@@ -67,20 +70,29 @@ class LogStore:
 
     def close(self) -> None:
         """Finish what was accepted and let go of the database."""
+        # Readers first: on SQLite the last connection to close folds the write-ahead log back.
         self.dialect.close()
+        self.writer.close()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one snapshot of the database."""
         self._prepare()
-        with self._failing_clearly(), self.engine.connect() as connection, connection.begin():
+        with self._failing_clearly(), self.dialect.reading() as connection:
             yield connection
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work(connection)` in a transaction and return its result once that is on disk."""
+    def write(self, work: Callable[[Connection], T], *, claims: Iterable[Claim] = ()) -> T:
+        """Run `work(connection)` in a transaction and return its result once that is on disk.
+
+        Where the transaction fails because of a neighbour's work, it is run again in another.
+        """
+        result: T = self._write(lambda connection, _items: [work(connection)], None, claims)
+        return result
+
+    def _write(self, work: Any, item: Any, claims: Iterable[Claim]) -> Any:
         self._prepare()
         with self._failing_clearly():
-            return self.dialect.write(work)
+            return self.writer.run(work, item, timeout=self.dialect.waiting_time, claims=claims)
 
     # -- recording -----------------------------------------------------------------------------------------
 
@@ -90,34 +102,14 @@ class LogStore:
         With an idempotency key seen before nothing is stored and the answer of that time is returned; raises
         Conflict when the key came with another body then.
         """
-        now = int(self.clock())
-
-        def work(connection: Connection) -> str:
-            earlier = None if key is None else idempotency.remembered(connection, key, now=now)
-            if earlier is not None:
-                return earlier
-            self._insert(connection, new)
-            if key is not None:
-                idempotency.remember(connection, key, answer, now=now)
+        if not new and key is None:
             return answer
+        post = Post(new, answer, key)
+        stored: str = self._write(self._record_together, post, post.claims())
+        return stored
 
-        return self.write(work) if new or key else answer
-
-    def _insert(self, connection: Connection, new: Sequence[Record]) -> None:
-        if not new:
-            return
-        # Copies, so that what the caller holds can be tried again after a transaction that failed.
-        new = [replace(record, row=dict(record.row)) for record in new]
-        identities.resolve(connection, new)
-        seconds = [record.second for record in new]
-        last = self.dialect.last_ids(connection, sorted(set(seconds)))
-        rows = [
-            {"id": row_id, **record.row}
-            for row_id, record in zip(ids.assign(seconds, last), new, strict=True)
-        ]
-        connection.execute(insert(records), rows)
-        rollups.add_rows(connection, rows)
-        self.dialect.index_contents(connection, ((row["id"], row["content"]) for row in rows))
+    def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
+        return recording.store(connection, self.dialect, posts, now=int(self.clock()))
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -227,24 +219,30 @@ class LogStore:
         between. Raises Conflict while another purge is under way.
         """
         owner = marks.new_owner()
-        self.write(partial(self._hold_purge, owner=owner))
+        self.write(partial(self._hold_purge, owner=owner), claims=[_PURGE])
         try:
             with self.reading() as connection:
-                hours = list(retention.hours(connection, purge))
-            for hour in hours:
-                deleted = batch
-                while deleted >= batch:
-                    work = partial(self._purge_batch, purge=purge, hour=hour, batch=batch, owner=owner)
-                    deleted = self.write(work)
-                    yield deleted
+                found = retention.batches(connection, purge, most=batch)
+            for part in found:
+                yield from self._purge_part(purge, part, most=batch, owner=owner)
             if not purge.keep_usage:
-                self.write(partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type))
+                drop = partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type)
+                self.write(drop, claims=[_PURGE])
         finally:
             self._release_purge(owner)
 
+    def _purge_part(self, purge: Purge, part: Batch, *, most: int, owner: str) -> Iterator[int]:
+        claims = [_PURGE, week_claim(ids.second_of(part.span.low), shared=False)]
+        done = False
+        while not done:
+            work = partial(self._purge_batch, purge=purge, part=part, most=most, owner=owner)
+            deleted = self.write(work, claims=claims)
+            yield deleted
+            done = part.whole or deleted < most
+
     def _release_purge(self, owner: str) -> None:
         try:
-            self.write(partial(marks.release, name="purge", owner=owner))
+            self.write(partial(marks.release, name="purge", owner=owner), claims=[_PURGE])
         except Unavailable:
             # What failed before is what the caller has to hear; the mark expires by itself.
             log.warning("the mark of a purge could not be taken back")
@@ -253,17 +251,18 @@ class LogStore:
         marks.hold(connection, "purge", owner, now=int(self.clock()))
 
     def _purge_batch(
-        self, connection: Connection, *, purge: Purge, hour: ids.IdRange, batch: int, owner: str
+        self, connection: Connection, *, purge: Purge, part: Batch, most: int, owner: str
     ) -> int:
         self._hold_purge(connection, owner=owner)
-        return retention.purge_batch(connection, self.dialect, purge, hour, most=batch)
+        return retention.purge_batch(connection, self.dialect, purge, part, most=most)
 
     def rebuild(self) -> Iterator[int]:
         """Build the buckets anew from the rows, yielding the start of each day once it is done."""
         with self.reading() as connection:
             days = rollups.days(connection)
         for day in days:
-            self.write(partial(rollups.build, low=day, high=day + ids.DAY))
+            work = partial(rollups.build, low=day, high=day + ids.DAY)
+            self.write(work, claims=[week_claim(day, shared=False)])
             yield day
 
     # -- engine --------------------------------------------------------------------------------------------
@@ -271,6 +270,7 @@ class LogStore:
     def _prepare(self) -> None:
         if self._pid != os.getpid():
             self.dialect.reset_after_fork()
+            self.writer = GroupCommitWriter(self.dialect)
             self._pid = os.getpid()
         if not self._ready:
             with self._created:
@@ -293,7 +293,7 @@ class LogStore:
     def _failing_clearly(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error, OSError) as error:
             message = self.dialect.lost(error)
             log.error("%s (%s)", message, type(error).__name__)
             log.debug("the database error in full", exc_info=error)

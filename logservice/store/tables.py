@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
-from sqlalchemy.schema import Index
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, false
+from sqlalchemy.types import TypeEngine
 
 from . import dialects
 
@@ -22,12 +23,12 @@ DIMENSIONS = (
     "channel_id",
     "group",
 )
-#: The dimensions of the whole site, few enough for one row a day and combination.
+#: The dimensions of the whole site, few enough for buckets of many spans.
 SITE_DIMENSIONS = ("type", "model_name", "channel_id", "group")
 #: What is summed. `rows` counts rows present in the log; `requests` counts calls and outlives purged rows.
 MEASURES = ("rows", "requests", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")
 
-_NUMBERS = {"type", "user_id", "token_id", "channel_id", "bucket", "retained"}
+_NUMBERS = {"type", "user_id", "token_id", "channel_id", "span", "bucket", "retained"}
 
 
 def _number(name: str) -> Column[int]:
@@ -35,12 +36,12 @@ def _number(name: str) -> Column[int]:
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default="")
+    return Column(name, dialects.PlainText, nullable=False, server_default="")
 
 
-def _key(names: Sequence[str]) -> list[Column[int] | Column[str]]:
-    kinds = {True: BigInteger, False: Text}
-    return [Column(name, kinds[name in _NUMBERS](), primary_key=True, autoincrement=False) for name in names]
+def _key(names: Sequence[str]) -> list[Column[Any]]:
+    kinds: dict[bool, TypeEngine[Any]] = {True: BigInteger(), False: dialects.PlainText}
+    return [Column(name, kinds[name in _NUMBERS], primary_key=True, autoincrement=False) for name in names]
 
 
 # What filters and sums read comes first and the long texts last, so that a scan can stop early in each row.
@@ -58,7 +59,9 @@ records = Table(
     _number("cached_tokens"),
     _number("use_time_ms"),
     _number("first_token_ms"),
-    Column("is_stream", Boolean, nullable=False, server_default="0"),
+    # The row of `log_contents` that holds the content; 0 for an empty one.
+    _number("content_id"),
+    Column("is_stream", Boolean, nullable=False, server_default=false()),
     _text("username"),
     _text("token_name"),
     _text("model_name"),
@@ -66,26 +69,41 @@ records = Table(
     _text("ip"),
     _text("request_id"),
     _text("channel_name"),
-    _text("content"),
     _text("other"),
 )
-Index("log_records_user", records.c.user_id, **dialects.newest_first())
-Index("log_records_token", records.c.token_id, **dialects.newest_first(records.c.token_id != 0))
-Index("log_records_request", records.c.request_id, **dialects.newest_first(records.c.request_id != ""))
+dialects.newest_first("log_records_user", records.c.user_id)
+dialects.newest_first("log_records_token", records.c.token_id, records.c.token_id != 0)
+dialects.newest_first("log_records_request", records.c.request_id, records.c.request_id != "")
+
+# What rows say, once for all rows of an hour that say the same. The id is that of the first row that says it.
+contents = Table(
+    "log_contents",
+    metadata,
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
+    # A hash by which the same text is found again; equality is decided by the text itself.
+    _number("digest"),
+    # False where the row of the same id is the only one: the text goes when that row goes.
+    Column("shared", Boolean, nullable=False, server_default=false()),
+    _text("content"),
+    # The case-folded text, for searching; null where that is the text itself.
+    Column("folded", dialects.PlainText),
+)
+dialects.newest_first("log_contents_digest", contents.c.digest)
 
 
-def _buckets(name: str, dimensions: Sequence[str]) -> Table:
-    """Return a table of usage: `bucket` is the start of the hour or day in epoch seconds (UTC).
+def _buckets(name: str, key: Sequence[str]) -> Table:
+    """Return a table of usage: `bucket` is the start of the span in epoch seconds (UTC).
 
     Rows with `retained` = 1 hold the usage of rows that were purged while their usage was kept; in the hourly
     table they stand at quarter hours, so that the days of every time zone stay exact.
     """
-    key = _key(["bucket", "retained", *dimensions])
-    return Table(name, metadata, *key, *(_number(measure) for measure in MEASURES), **dialects.CLUSTERED)
+    measures = (_number(measure) for measure in MEASURES)
+    return Table(name, metadata, *_key(key), *measures, **dialects.CLUSTERED)
 
 
-hourly = _buckets("log_usage_hourly", DIMENSIONS)
-daily = _buckets("log_usage_daily", SITE_DIMENSIONS)
+hourly = _buckets("log_usage_hourly", ["bucket", "retained", *DIMENSIONS])
+# Buckets from a quarter of an hour to a week, told apart by `span`, their length in seconds.
+site = _buckets("log_usage_site", ["span", "bucket", "retained", *SITE_DIMENSIONS])
 Index("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
 Index("log_usage_hourly_username", hourly.c.username, hourly.c.bucket)
 
@@ -94,10 +112,10 @@ users = Table(
     metadata,
     Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
     _text("username"),
-    Column("role", Text, nullable=False, server_default="user"),
+    Column("role", dialects.PlainText, nullable=False, server_default="user"),
     # The SHA-256 of the access token in hex; null for somebody who is known from events only.
     Column("access_token_hash", Text, unique=True),
-    Column("disabled", Boolean, nullable=False, server_default="0"),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
     _number("created_at"),
 )
 Index("log_users_username", users.c.username)
@@ -110,7 +128,7 @@ tokens = Table(
     _number("user_id"),
     # The SHA-256 of the API key in hex; null for a token that never showed its key.
     Column("key_hash", Text, unique=True),
-    Column("disabled", Boolean, nullable=False, server_default="0"),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
     _number("created_at"),
 )
 Index("log_tokens_user", tokens.c.user_id, tokens.c.name)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from logservice.errors import InvalidValue, Unavailable
-from logservice.store import dialects, ids, search
+from logservice.store import dialects, ids, recording, search
 from logservice.store.dialects import sqlite as sqlite_dialect
 from logservice.store.filters import Filters
+from logservice.store.prepared import prepared
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from tests.store_rows import (
@@ -83,7 +83,7 @@ def test_reading_goes_on_while_somebody_writes(store: LogStore) -> None:
     store.record([make_record()])
 
     def work(connection: Connection) -> int:
-        store._insert(connection, [make_record()])
+        recording.insert(connection, store.dialect, [make_record()])
         return within(5, store.count_all)
 
     assert store.write(work) == 1
@@ -204,21 +204,22 @@ def test_a_database_without_tables_says_what_to_do(open_store: Any, tmp_path: Pa
 
 
 @pytest.fixture
-def planned(store: LogStore) -> Iterator[list[str]]:
+def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The plan of every statement that a store of many rows reads with, one text each."""
     store.record(make_records(3000, days=20, content="the quick brown fox"))
     store.write(lambda connection: connection.exec_driver_sql("ANALYZE"))
     store.engine.dispose()
     plans: list[str] = []
+    run = prepared.__call__
 
-    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        if statement.startswith("SELECT"):
-            rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-            plans.append("\n".join(row[3] for row in rows))
+    def explain(builder: Any, connection: Connection, values: Any, *shape: Any, **named: Any) -> Any:
+        statement = builder.compiled(connection.dialect, *shape, **named)
+        asked = f"EXPLAIN QUERY PLAN {statement.sql}", tuple(statement.parameters(values))
+        plans.append("\n".join(row[3] for row in connection.exec_driver_sql(*asked)))
+        return run(builder, connection, values, *shape, **named)
 
-    event.listen(store.engine, "before_cursor_execute", explain)
-    yield plans
-    event.remove(store.engine, "before_cursor_execute", explain)
+    monkeypatch.setattr(prepared, "__call__", explain)
+    return plans
 
 
 def of_rows(plans: list[str]) -> str:
@@ -266,16 +267,16 @@ def test_a_search_starts_from_the_content_index(
 
     store.search(SITE, ALL, EVER, "absent words", fields=FIELDS, limit=100)
 
-    (plan,) = [plan for plan in planned if "log_content_index" in plan]
+    (plan,) = [plan for plan in planned if "log_contents_index" in plan]
     first, *rest = [step for step in plan.splitlines() if step.startswith(("SCAN", "SEARCH"))]
-    assert first.startswith("SCAN log_content_index VIRTUAL TABLE INDEX")
-    assert all("log_records USING INTEGER PRIMARY KEY (rowid=?)" in step for step in rest)
+    assert first.startswith("SCAN log_contents_index VIRTUAL TABLE INDEX")
+    assert all("log_contents USING INTEGER PRIMARY KEY (rowid=?)" in step for step in rest)
 
 
 @pytest.mark.parametrize(
     ("scope", "values", "index"),
     [
-        (SITE, {}, "log_usage_daily USING PRIMARY KEY (bucket>? AND bucket<?)"),
+        (SITE, {}, "log_usage_site USING PRIMARY KEY (span=? AND bucket>? AND bucket<?)"),
         (Scope.user(2**31), {}, "log_usage_hourly USING INDEX log_usage_hourly_user (user_id=? AND bucket>?"),
         (SITE, {"username": "bob"}, "USING INDEX log_usage_hourly_username (username=? AND bucket>?"),
     ],

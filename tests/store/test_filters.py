@@ -56,11 +56,16 @@ def found_by(store: LogStore, **values: Any) -> set[str]:
     return {row["model_name"] for row in page(store, filters=Filters(values), page_size=100).rows}
 
 
+#: The filters but those by numbers that the store gives out itself, which are tried where search uses them.
+TRIED = [entry for entry in FILTERS if entry.column not in ("id", "content_id")]
+
+
 def test_every_filter_is_tried_here() -> None:
-    assert list(VALUES) == [entry.name for entry in FILTERS]
+    assert list(VALUES) == [entry.name for entry in TRIED]
+    assert len(FILTERS) - len(TRIED) == 2
 
 
-@pytest.mark.parametrize("entry", FILTERS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", TRIED, ids=lambda entry: entry.name)
 def test_a_filter_finds_its_value_and_nothing_else(store: LogStore, entry: Any) -> None:
     wanted, other = VALUES[entry.name]
     first = wanted[0] if isinstance(wanted, tuple) else wanted
@@ -153,8 +158,8 @@ def test_an_unknown_filter_is_a_mistake() -> None:
 def test_filters_know_which_buckets_can_answer() -> None:
     assert {entry.column for entry in FILTERS if entry.is_dimension} <= set(DIMENSIONS)
     assert {entry.column for entry in FILTERS if entry.is_site_dimension} <= set(SITE_DIMENSIONS)
-    assert Filters({"model_name": "x"}).fit_daily
+    assert Filters({"model_name": "x"}).fit_site
     assert Filters({"username": "x"}).fit_hourly
-    assert not Filters({"username": "x"}).fit_daily
+    assert not Filters({"username": "x"}).fit_site
     assert not Filters({"ip": "x"}).fit_hourly
     assert Filters({"ip": "x", "group": "y"}).dimensions_only() == {"group": "y"}

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from logservice.errors import Unavailable
+from logservice.store.rollups import SITE
 from logservice.store.store import LogStore
-from logservice.store.tables import DIMENSIONS, MEASURES, SITE_DIMENSIONS, daily, hourly
+from logservice.store.tables import DIMENSIONS, MEASURES, SITE_DIMENSIONS, hourly, site
 from tests.store_rows import (
     DAY,
     HOUR,
@@ -36,17 +37,24 @@ def plain_buckets(rows: list[Row], seconds: int, dimensions: tuple[str, ...]) ->
         one = {"rows": 1, "requests": int(row["type"] in (2, 4)), **row}
         sums[key] = [known + one[name] for known, name in zip(sums[key], MEASURES, strict=True)]
     names = ("bucket", "retained", *dimensions, *MEASURES)
-    made = [dict(zip(names, (*key, *values), strict=True)) for key, values in sums.items()]
-    return sorted(made, key=lambda row: list(map(str, row.values())))
+    return [dict(zip(names, (*key, *values), strict=True)) for key, values in sums.items()]
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    """Return rows in the order of `table_rows`."""
+    return sorted(rows, key=lambda row: list(map(str, row.values())))
 
 
 def test_buckets_are_the_sums_of_the_rows(store: LogStore) -> None:
     store.record(make_records(400))
 
-    assert buckets(store) == [
-        plain_buckets(raw_rows(store), HOUR, DIMENSIONS),
-        plain_buckets(raw_rows(store), DAY, SITE_DIMENSIONS),
+    rows = raw_rows(store)
+    of_site = [
+        {"span": span, **bucket}
+        for span in (900, HOUR, 6 * HOUR, DAY, 7 * DAY)
+        for bucket in plain_buckets(rows, span, SITE_DIMENSIONS)
     ]
+    assert buckets(store) == [in_order(plain_buckets(rows, HOUR, DIMENSIONS)), in_order(of_site)]
 
 
 def test_incremental_equals_rebuilt(store: LogStore) -> None:
@@ -61,7 +69,7 @@ def test_recording_in_pieces_equals_recording_at_once(open_store: Any, tmp_path:
     store = open_store()
     store.record(make_records(100))
     at_one_time = raw_rows(store), buckets(store)
-    for table in (hourly, daily, *_tables_of_rows()):
+    for table in (hourly, site, *_tables_of_rows()):
         store.write(lambda connection, table=table: connection.execute(delete(table)))
 
     again = make_records(100)
@@ -81,7 +89,7 @@ def test_buckets_do_not_depend_on_the_order_of_arrival(store: LogStore) -> None:
     rows = make_records(200, user_id=1)
     store.record(rows)
     in_order = buckets(store)
-    store.write(lambda connection: [connection.execute(delete(table)) for table in (hourly, daily)])
+    store.write(lambda connection: [connection.execute(delete(table)) for table in (hourly, site)])
 
     shuffled = make_records(200, user_id=1)
     random.Random(1).shuffle(shuffled)
@@ -103,7 +111,8 @@ def test_an_hour_and_a_day_belong_to_the_rows_from_their_first_to_their_last_sec
     edges = (MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + HOUR - 1, MIDNIGHT + HOUR)
     store.record([make_record(created_at=second) for second in edges])
 
-    hours, days = buckets(store)
+    hours, of_site = buckets(store)
+    days = [row for row in of_site if row["span"] == DAY]
 
     assert {row["bucket"]: row["rows"] for row in hours} == {
         MIDNIGHT - HOUR: 1,
@@ -136,12 +145,12 @@ def test_rebuilding_mends_wrong_missing_and_needless_buckets(store: LogStore) ->
     store.record(make_records(100))
     right = buckets(store)
     store.write(lambda connection: connection.execute(update(hourly).values(quota=hourly.c.quota + 1)))
-    store.write(lambda connection: connection.execute(delete(daily).where(daily.c.type == 2)))
+    store.write(lambda connection: connection.execute(delete(site).where(site.c.type == 2)))
 
     assert rebuilt(store) == right
 
 
-@pytest.mark.parametrize("table", [hourly, daily], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [hourly, site], ids=lambda table: table.name)
 def test_rebuilding_removes_a_bucket_of_a_day_without_rows(store: LogStore, table: Any) -> None:
     store.record(make_records(10))
     right = buckets(store)
@@ -149,8 +158,22 @@ def test_rebuilding_removes_a_bucket_of_a_day_without_rows(store: LogStore, tabl
         column.name: "" if column.name in ("username", "token_name", "model_name", "group") else 0
         for column in table.primary_key
     }
+    key |= {"span": DAY} if table is site else {}
     stray = {**key, "bucket": MIDNIGHT - 100 * DAY, "rows": 3}
     store.write(lambda connection: connection.execute(insert(table).values(**stray)))
+
+    assert rebuilt(store) == right
+
+
+@pytest.mark.parametrize("span", SITE.spans)
+@pytest.mark.parametrize("days_ago", [1, 100])
+def test_rebuilding_removes_a_stray_bucket_of_any_span(store: LogStore, span: int, days_ago: int) -> None:
+    store.record(make_records(10))
+    right = buckets(store)
+    bucket = (MIDNIGHT - days_ago * DAY) // span * span
+    stray = {"span": span, "bucket": bucket, "retained": 0, "type": 2, "model_name": "stray", "rows": 3}
+    missing = {"channel_id": 0, "group": ""}
+    store.write(lambda connection: connection.execute(insert(site).values(**stray, **missing)))
 
     assert rebuilt(store) == right
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from logservice.store import ids, sums
+from logservice.store import ids, queries, sums
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
 from logservice.store.log_types import LogType
+from logservice.store.queries import Query
 from logservice.store.scope import Scope
 from logservice.store.stats import STATS
 from logservice.store.store import LogStore
-from logservice.store.sums import Query
-from logservice.store.tables import daily, hourly, records
+from logservice.store.tables import hourly, records, site
 from tests.store_rows import (
     ALL,
     DAY,
@@ -22,6 +22,7 @@ from tests.store_rows import (
     HOUR,
     MIDNIGHT,
     SITE,
+    WEEK,
     fits,
     make_record,
     make_records,
@@ -59,36 +60,52 @@ def busy(module_store: LogStore) -> LogStore:
 # Cutting a range into parts
 
 
-def cut(span: IdRange, **kwargs: Any) -> list[tuple[str, int, int]]:
+def cut(span: IdRange, **kwargs: Any) -> list[tuple[Any, ...]]:
     return [
-        (part.table.name.removeprefix("log_"), ids.second_of(part.low), ids.second_of(part.high))
-        for part in sums.parts(query(span, **kwargs))
+        (
+            part.rung.table.name.removeprefix("log_"),
+            part.rung.seconds,
+            *map(ids.second_of, (part.low, part.high)),
+        )
+        for part in queries.parts(span, query(span, **kwargs).ladder)
     ]
 
 
-def test_a_long_range_is_cut_into_rows_hours_days_hours_rows() -> None:
-    low, high = MIDNIGHT - 2 * HOUR - 10, MIDNIGHT + DAY + 3 * HOUR + 10
+def test_a_long_range_is_cut_from_coarse_to_fine_with_rows_at_its_edges() -> None:
+    week = MIDNIGHT - MIDNIGHT % WEEK
+    low, high = week - DAY - 7 * HOUR - 910, week + WEEK + 2 * DAY + 6 * HOUR + 2 * HOUR + 900 + 10
 
     assert cut(ids.between(low, high - 1)) == [
-        ("records", low, MIDNIGHT - 2 * HOUR),
-        ("usage_hourly", MIDNIGHT - 2 * HOUR, MIDNIGHT),
-        ("usage_daily", MIDNIGHT, MIDNIGHT + DAY),
-        ("usage_hourly", MIDNIGHT + DAY, MIDNIGHT + DAY + 3 * HOUR),
-        ("records", MIDNIGHT + DAY + 3 * HOUR, high),
+        ("records", 0, low, low + 10),
+        ("usage_site", 900, low + 10, low + 910),
+        ("usage_site", HOUR, low + 910, week - DAY - 6 * HOUR),
+        ("usage_site", 6 * HOUR, week - DAY - 6 * HOUR, week - DAY),
+        ("usage_site", DAY, week - DAY, week),
+        ("usage_site", WEEK, week, week + WEEK),
+        ("usage_site", DAY, week + WEEK, week + WEEK + 2 * DAY),
+        ("usage_site", 6 * HOUR, week + WEEK + 2 * DAY, week + WEEK + 2 * DAY + 6 * HOUR),
+        ("usage_site", HOUR, high - 910 - 2 * HOUR, high - 910),
+        ("usage_site", 900, high - 910, high - 10),
+        ("records", 0, high - 10, high),
     ]
 
 
-def test_days_answer_only_what_they_know() -> None:
+def test_a_short_range_is_answered_by_rows() -> None:
+    assert cut(ids.between(MIDNIGHT + 10, MIDNIGHT + 899)) == [("records", 0, MIDNIGHT + 10, MIDNIGHT + 900)]
+
+
+def test_buckets_answer_only_what_they_know() -> None:
     whole_day = ids.between(MIDNIGHT, MIDNIGHT + DAY - 1)
 
-    assert [name for name, *_ in cut(whole_day, model_name="x")] == ["usage_daily"]
+    assert [name for name, *_ in cut(whole_day, model_name="x")] == ["usage_site"]
     assert [name for name, *_ in cut(whole_day, username="x")] == ["usage_hourly"]
     assert [name for name, *_ in cut(whole_day, scope=Scope.user(1))] == ["usage_hourly"]
     assert [name for name, *_ in cut(whole_day, ip="x")] == ["records"]
 
 
 def test_an_open_range_needs_no_raw_rows() -> None:
-    assert [name for name, *_ in cut(EVER)] == ["usage_daily"]
+    assert [name for name, *_ in cut(EVER)] == ["usage_site"]
+    assert [name for name, *_ in cut(EVER, username="x")] == ["usage_hourly"]
 
 
 @pytest.mark.parametrize(
@@ -259,4 +276,4 @@ def test_rates_do_not_follow_the_range(open_store: Any) -> None:
 
 
 def test_buckets_have_a_column_for_every_stat() -> None:
-    assert {stat.measure for stat in STATS} <= set(hourly.c.keys()) & set(daily.c.keys())
+    assert {stat.measure for stat in STATS} <= set(hourly.c.keys()) & set(site.c.keys())

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from logservice.errors import InvalidValue, Unavailable
+from logservice.store import recording
 from logservice.store.store import LogStore
 from tests.store_rows import at_once, buckets, contents, make_record, raw_rows, rebuilt, within
 
@@ -88,7 +89,7 @@ def test_concurrent_writes_are_all_stored_once_in_fewer_commits_than_writes(open
 
 def test_a_bad_write_does_not_fail_its_neighbours(store: LogStore) -> None:
     def fail(connection: Connection) -> None:
-        store._insert(connection, [make_record(content="half-written")])
+        recording.insert(connection, store.dialect, [make_record(content="half-written")])
         raise InvalidValue("this one is bad")
 
     def spoil() -> None:
@@ -133,7 +134,7 @@ def test_a_write_that_waits_too_long_is_withdrawn_and_never_stored(store: LogSto
 
 def test_a_write_that_was_taken_up_is_awaited_however_long_it_takes(store: LogStore) -> None:
     def slow(connection: Connection) -> str:
-        store._insert(connection, [make_record(content="slow")])
+        recording.insert(connection, store.dialect, [make_record(content="slow")])
         time.sleep(1.5)
         return "done"
 
@@ -151,7 +152,7 @@ def test_an_acknowledged_write_is_there_for_whoever_opens_the_database(open_stor
 
 def test_a_write_in_progress_is_seen_by_nobody(store: LogStore) -> None:
     def work(connection: Connection) -> int:
-        store._insert(connection, [make_record()])
+        recording.insert(connection, store.dialect, [make_record()])
         return len(raw_rows(store))
 
     assert store.write(work) == 0
@@ -187,7 +188,7 @@ def test_after_closing_more_work_opens_the_database_again(store: LogStore) -> No
 
 def test_a_failing_commit_fails_all_who_shared_it_and_the_next_write_works(store: LogStore) -> None:
     def end_transaction(connection: Connection) -> None:
-        store._insert(connection, [make_record(content="lost")])
+        recording.insert(connection, store.dialect, [make_record(content="lost")])
         connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
 
     with pytest.raises(Exception, match=r"."):

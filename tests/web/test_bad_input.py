@@ -520,7 +520,9 @@ def test_readers_locked_out_are_told_in_the_words_of_the_specification(
         assert_ok(client.get(path, headers=who))
 
 
-@pytest.mark.parametrize("table", ["log_users", "log_usage_hourly", "log_usage_daily", "log_records"])
+@pytest.mark.parametrize(
+    "table", ["log_users", "log_usage_hourly", "log_usage_site", "log_contents", "log_records"]
+)
 def test_a_table_that_is_missing_fails_the_whole_post(
     client: FlaskClient, store: LogStore, file: Path, table: str
 ) -> None:

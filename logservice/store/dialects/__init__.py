@@ -14,19 +14,19 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
-from .expressions import Pattern, add_up, contains_folded, matches, total
-from .schema import CLUSTERED, BigKey, newest_first
+from .expressions import add_up, contains, matches, total
+from .schema import CLUSTERED, BigKey, PlainText, newest_first
 from .sqlite import SQLiteDialect
 
 __all__ = [
     "CLUSTERED",
     "BigKey",
     "Dialect",
-    "Pattern",
+    "PlainText",
     "SearchIndex",
     "add_up",
     "can_share",
-    "contains_folded",
+    "contains",
     "engine_settings",
     "for_engine",
     "matches",

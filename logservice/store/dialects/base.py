@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, MetaData
+from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, MetaData, Table
 
-T = TypeVar("T")
+from ..writer import Claim
 
 
 @dataclass(frozen=True, slots=True)
 class SearchIndex:
-    """Where the rows that may hold a keyword are found: a table, its id column and what narrows it.
+    """Where contents that may hold a keyword are found: a table, its id column and what narrows it.
 
-    Every row that holds the keyword is among them; each one found has yet to be verified.
+    The condition has a parameter `terms`. Every content that holds the keyword is among those found; each one
+    has yet to be verified.
     """
 
     table: FromClause
     row_id: ColumnElement[int]
-    conditions: list[ColumnElement[bool]]
+    condition: ColumnElement[bool]
 
 
 class Dialect(abc.ABC):
-    """One engine's way to be opened, written to and searched."""
+    """One engine's way to be opened, read, written to and searched; what a writer needs is among it."""
 
     name: str
     #: Whether an engine that a host made for itself can serve the log as well.
     shares_engine: bool
+    #: Whether `turn` keeps all other writers out, so that nothing changes during a transaction.
+    one_writer: bool
+    #: What narrows a search, unless the condition `contains` finds an index by itself.
+    search_index: SearchIndex | None = None
 
     def __init__(self, engine: Engine, *, waiting_time: float) -> None:
         self.engine = engine
@@ -40,50 +46,78 @@ class Dialect(abc.ABC):
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         """Return the keywords of `create_engine` for the engine that reads."""
 
+    # -- life ----------------------------------------------------------------------------------------------
+
     @abc.abstractmethod
     def create(self, metadata: MetaData) -> None:
         """Create what is missing of the database; safe when several processes do so at once."""
-
-    @abc.abstractmethod
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a writing transaction and return its result once it is on disk.
-
-        Raises Unavailable when that took longer than the waiting time, nothing being stored then; an error
-        raised by `work` undoes what it wrote and nothing else.
-        """
 
     @abc.abstractmethod
     def lost(self, error: BaseException) -> str:
         """Return a sentence that says why the database failed, for people."""
 
     @abc.abstractmethod
-    def last_ids(self, connection: Connection, seconds: Sequence[int]) -> dict[int, int]:
-        """Return the highest id in use of each second that has one."""
-
-    @abc.abstractmethod
-    def index_contents(self, connection: Connection, contents: Iterable[tuple[int, str]]) -> None:
-        """Add texts to the search index, by row id."""
-
-    @abc.abstractmethod
-    def unindex_contents(self, connection: Connection, contents: Iterable[tuple[int, str]]) -> None:
-        """Remove texts from the search index, by row id."""
-
-    @abc.abstractmethod
-    def clear_contents(self, connection: Connection) -> None:
-        """Empty the search index."""
-
-    @abc.abstractmethod
-    def search_index(self, folded: str) -> SearchIndex | None:
-        """Return where rows holding a case-folded keyword are found, or None when only a scan can tell."""
-
-    @abc.abstractmethod
     def reset_after_fork(self) -> None:
-        """Forget connections and threads that belong to the parent process."""
+        """Forget connections that belong to the parent process."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Finish what was accepted and let go of the database."""
+        """Let go of the database."""
 
     def status(self) -> dict[str, Any]:
         """Return figures about the engine, for operators."""
         return {}
+
+    # -- transactions --------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection that sees one snapshot of the database."""
+
+    @abc.abstractmethod
+    def turn(self) -> AbstractContextManager[None]:
+        """Keep other writers out, where the engine knows only one at a time."""
+
+    @abc.abstractmethod
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Begin a writing transaction; commit it at the end, or undo it when an error leaves the block."""
+
+    @abc.abstractmethod
+    def claim(self, connection: Connection, claims: Iterable[Claim]) -> None:
+        """Wait in a transaction until nobody else holds what is claimed."""
+
+    @abc.abstractmethod
+    def release(self) -> None:
+        """Let go of the writing connection, in a turn of our own."""
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def new_ids(self, connection: Connection, seconds: Sequence[int]) -> list[int]:
+        """Return an unused id for each second, in order. Raises InvalidValue when a second is full."""
+
+    @abc.abstractmethod
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, each with all columns of the table in order."""
+
+    @abc.abstractmethod
+    def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows, sorted by key, to a bucket table: new keys are inserted, known ones added to."""
+
+    # -- searching -----------------------------------------------------------------------------------------
+
+    def search_terms(self, folded: str) -> str | None:
+        """Return what to ask the search index for a case-folded keyword, or None if only a scan can tell."""
+        return None
+
+    @abc.abstractmethod
+    def index_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
+        """Add case-folded texts to the search index, by id."""
+
+    @abc.abstractmethod
+    def unindex_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
+        """Remove texts from the search index, by id."""
+
+    @abc.abstractmethod
+    def clear_contents(self, connection: Connection) -> None:
+        """Empty the search index."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Select, Table, Text, bindparam, cast, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect as EngineDialect
 from sqlalchemy.ext.compiler import compiles
@@ -18,9 +29,10 @@ _INSERTS: Mapping[str, Callable[[Table], Any]] = {
 }
 _GLOB = str.maketrans({"*": "[*]", "?": "[?]", "[": "[[]", "%": "*"})
 _LIKE = str.maketrans({"\\": "\\\\", "_": "\\_"})
+_LIKE_PART = str.maketrans({"\\": "\\\\", "_": "\\_", "%": "\\%"})
 
 
-class Pattern(TypeDecorator[str]):
+class _Pattern(TypeDecorator[str]):
     """A text in which only `%` is special, sent as the pattern that the engine matches case-sensitively."""
 
     impl = Text
@@ -32,54 +44,71 @@ class Pattern(TypeDecorator[str]):
         return value.translate(_GLOB if dialect.name == "sqlite" else _LIKE)
 
 
+class _Part(TypeDecorator[str]):
+    """A text that is looked for inside another, sent as it is or as the pattern of it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: EngineDialect) -> str | None:
+        if value is None or dialect.name == "sqlite":
+            return value
+        return f"%{value.translate(_LIKE_PART)}%"
+
+
 class matches(FunctionElement[bool]):
-    """`matches(column, pattern)`: the text equals the pattern, `%` standing for any run of characters."""
+    """`matches(column, name)`: the text fits the pattern given as a parameter, `%` standing for any run."""
 
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[str], pattern: str) -> None:
-        super().__init__(column, bindparam(None, pattern, type_=Pattern(), unique=True))
+    def __init__(self, column: ColumnElement[str], name: str) -> None:
+        super().__init__(column, bindparam(name, type_=_Pattern()))
 
 
-class contains_folded(FunctionElement[bool]):
-    """`contains_folded(column, folded)`: the case-folded text contains `folded`, itself case-folded."""
+class contains(FunctionElement[bool]):
+    """`contains(column, name)`: the text given as a parameter stands somewhere in the column's."""
 
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[str], folded: str) -> None:
-        super().__init__(column, bindparam(None, folded, type_=Text(), unique=True))
+    def __init__(self, column: ColumnElement[str], name: str) -> None:
+        super().__init__(column, bindparam(name, type_=_Part()))
 
 
-def _operator(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
+def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
     left, right = (compiler.process(clause, **options) for clause in element.clauses)
     return spelling.format(left, right)
 
 
 @compiles(matches, "sqlite")
 def _matches_sqlite(element: matches, compiler: Any, **options: Any) -> str:
-    return _operator(element, compiler, "{} GLOB {}", **options)
+    return _spelt(element, compiler, "{} GLOB {}", **options)
+
+
+@compiles(contains, "sqlite")
+def _contains_sqlite(element: contains, compiler: Any, **options: Any) -> str:
+    return _spelt(element, compiler, "instr({}, {}) > 0", **options)
 
 
 @compiles(matches)
-def _matches(element: matches, compiler: Any, **options: Any) -> str:
-    return _operator(element, compiler, "{} LIKE {}", **options)
+@compiles(contains)
+def _like(element: matches | contains, compiler: Any, **options: Any) -> str:
+    return _spelt(element, compiler, "{} LIKE {}", **options)
 
 
-@compiles(contains_folded, "sqlite")
-def _contains_sqlite(element: contains_folded, compiler: Any, **options: Any) -> str:
-    return _operator(element, compiler, "log_contains_folded({}, {})", **options)
+def total(expression: ColumnElement[int], *, where: ColumnElement[bool] | None = None) -> ColumnElement[int]:
+    """Return the sum of a column, over the rows that `where` picks if given, as a 64-bit integer.
+
+    It is 0 for no rows. (PostgreSQL's own sum is a Decimal.)
+    """
+    summed = func.sum(expression)
+    return cast(
+        func.coalesce(summed if where is None else summed.filter(where), literal_column("0")), BigInteger
+    )
 
 
-def total(expression: ColumnElement[int]) -> ColumnElement[int]:
-    """Return the sum of a column, 0 for no rows, as a 64-bit integer (PostgreSQL's own sum is a Decimal)."""
-    return cast(func.coalesce(func.sum(expression), 0), BigInteger)
-
-
-def add_up(
-    name: str, table: Table, measures: tuple[str, ...], source: Select[*tuple[Any, ...]] | None = None
-) -> Any:
+def add_up(name: str, table: Table, source: Select[*tuple[Any, ...]] | None = None) -> Any:
     """Return the statement that adds rows to a table of sums: new keys are inserted, known ones added to.
 
     The rows come from `source`, whose columns are those of the table in order, or are given at execution.
@@ -87,6 +116,7 @@ def add_up(
     statement = _INSERTS[name](table)
     if source is not None:
         statement = statement.from_select([column.name for column in table.c], source)
+    measures = [column.name for column in table.c if not column.primary_key]
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={measure: table.c[measure] + statement.excluded[measure] for measure in measures},

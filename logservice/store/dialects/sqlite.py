@@ -7,43 +7,49 @@ file beside the database and checkpoints under that lock; everything else opens 
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    Executable,
     MetaData,
     NullPool,
     QueuePool,
+    Table,
     bindparam,
     create_engine,
     event,
+    insert,
     literal_column,
-    text,
 )
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DisconnectionError
 
 from ...errors import InvalidValue, Unavailable
+from .. import ids
 from ..locks import FileLock
-from ..writer import GroupCommitWriter
+from ..prepared import prepared
+from ..writer import Claim
 from .base import Dialect, SearchIndex
+from .expressions import add_up
 
-T = TypeVar("T")
+log = logging.getLogger("logservice")
 
 # A checkpoint is made each time the write-ahead log has grown by so many bytes.
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
-_INDEX = "log_content_index"
+_INDEX = "log_contents_index"
 
 _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
 # The order matters: auto_vacuum before WAL, and both before the first table.
@@ -58,19 +64,25 @@ _WRITER_PRAGMAS = (
 )
 
 
+_index = sql_table(_INDEX, sql_column("rowid"))
+_SEARCH_INDEX = SearchIndex(_index, _index.c.rowid, literal_column(_INDEX).op("MATCH")(bindparam("terms")))
+
+
 class SQLiteDialect(Dialect):
-    """A database in one file, read through `engine` and written through one thread."""
+    """A database in one file, read through `engine` and written on a connection of its own."""
 
     name = "sqlite"
     # Our pragmas and our writer would change the host's engine, and wait for its open transactions.
     shares_engine = False
+    one_writer = True
+    search_index = _SEARCH_INDEX
 
     def __init__(self, engine: Engine, *, waiting_time: float) -> None:
         super().__init__(engine, waiting_time=waiting_time)
         self.path = _path(engine.url)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._wal_left = 0
-        self._writer = self._new_writer()
+        self._connection: Connection | None = None
         _listen_to_reader(engine, self.path)
 
     @classmethod
@@ -98,9 +110,6 @@ class SQLiteDialect(Dialect):
             )
         self.engine.dispose()
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        return self._writer.run(work, self.waiting_time)
-
     def lost(self, error: BaseException) -> str:
         if isinstance(error, OSError):
             return (
@@ -113,48 +122,56 @@ class SQLiteDialect(Dialect):
             return "the database has no tables yet; `logservice init-db` creates them"
         return f"the database failed: {message}"
 
-    def last_ids(self, connection: Connection, seconds: Sequence[int]) -> dict[int, int]:
-        rows = connection.execute(_LAST_IDS, {"seconds": json.dumps(seconds)})
-        return {second: last for second, last in rows if last is not None}
-
-    def index_contents(self, connection: Connection, contents: Iterable[tuple[int, str]]) -> None:
-        _post(connection, _ADD_POSTINGS, contents)
-
-    def unindex_contents(self, connection: Connection, contents: Iterable[tuple[int, str]]) -> None:
-        _post(connection, _REMOVE_POSTINGS, contents)
-
-    def clear_contents(self, connection: Connection) -> None:
-        connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
-
-    def search_index(self, folded: str) -> SearchIndex | None:
-        """Ask for all trigrams of the keyword: an index without positions knows no phrases."""
-        trigrams = dict.fromkeys(folded[start : start + 3] for start in range(len(folded) - 2))
-        if not trigrams:
-            return None
-        quoted = ('"' + trigram.replace('"', '""') + '"' for trigram in list(trigrams)[:_MOST_TRIGRAMS])
-        index = sql_table(_INDEX, sql_column("rowid"), sql_column(_INDEX))
-        match = literal_column(_INDEX).op("MATCH")(bindparam(None, " ".join(quoted), unique=True))
-        return SearchIndex(index, index.c.rowid, [match])
-
     def reset_after_fork(self) -> None:
         self.engine.dispose(close=False)
-        self._writer = self._new_writer()
+        self._connection = None
 
     def close(self) -> None:
-        # Readers first: the last connection to close folds the write-ahead log back, and readers may not.
         self.engine.dispose()
-        self._writer.close()
 
     def status(self) -> dict[str, Any]:
         return {"database_bytes": self.path.stat().st_size, "wal_bytes": self._wal_bytes()}
 
-    def _new_writer(self) -> GroupCommitWriter:
-        return GroupCommitWriter(
-            self._connect_writer,
-            FileLock(self._lock_path),
-            verify=self._verify,
-            after_commit=self._checkpoint,
-        )
+    # -- transactions --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with FileLock(self._lock_path):
+            yield
+            self._checkpoint()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        connection = self._open()
+        try:
+            with connection.begin():
+                yield connection
+                self._verify(connection)
+        except BaseException:
+            self.release()
+            raise
+
+    def claim(self, connection: Connection, claims: Iterable[Claim]) -> None:
+        """There is one writer at a time: everything is its own."""
+
+    def release(self) -> None:
+        """Close the writing connection; the last one to close folds the write-ahead log back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> Connection:
+        """Return the connection; a new one where the database was replaced since the last commit."""
+        if self._connection is not None and _identity(self.path) != self._connection.info["file"]:
+            self.release()
+        if self._connection is None:
+            self._connection = self._connect_writer()
+        return self._connection
 
     def _connect_writer(self) -> Connection:
         engine = create_engine(
@@ -169,44 +186,93 @@ class SQLiteDialect(Dialect):
         return connection
 
     def _verify(self, connection: Connection) -> None:
-        """Refuse to write to a file that is no longer the one at the path: nobody would find it again."""
+        """Refuse to commit what would be lost: SQLite ended the transaction, or nobody finds the file."""
+        if not _driver(connection).in_transaction:
+            raise Unavailable("the database ended the transaction by itself", retry_after=5)
         if _identity(self.path) != connection.info["file"]:
             raise Unavailable(f"the database file {self.path.name} was deleted or replaced", retry_after=5)
 
-    def _checkpoint(self, connection: Connection) -> None:
+    def _checkpoint(self) -> None:
         """Fold the write-ahead log back each time it has grown, and empty it unless a reader still needs it.
 
         While a reader holds it open, the next attempt waits for as much growth again: each one costs a flush.
         """
         size = self._wal_bytes()
         self._wal_left = min(self._wal_left, size)
-        if size - self._wal_left < _CHECKPOINT_BYTES:
+        if self._connection is None or size - self._wal_left < _CHECKPOINT_BYTES:
             return
-        driver = _driver(connection)
-        driver.execute("PRAGMA busy_timeout=0")
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        driver.execute(f"PRAGMA busy_timeout={int(self.waiting_time * 1000)}")
+        driver = _driver(self._connection)
+        try:
+            driver.execute("PRAGMA busy_timeout=0")
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            driver.execute(f"PRAGMA busy_timeout={int(self.waiting_time * 1000)}")
+        except sqlite3.Error:
+            log.exception("the write-ahead log could not be folded back; the commit stands")
         self._wal_left = self._wal_bytes()
 
     def _wal_bytes(self) -> int:
         wal = self.path.with_name(self.path.name + "-wal")
         return wal.stat().st_size if wal.exists() else 0
 
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def new_ids(self, connection: Connection, seconds: Sequence[int]) -> list[int]:
+        """Go on after the highest id of each second; seconds after all rows have none."""
+        highest = _last_id(connection, 0, ids.OPEN_END)
+        last = {}
+        for second in set(seconds):
+            if ids.first_id(second) <= highest:
+                last[second] = _last_id(connection, ids.first_id(second), ids.first_id(second + 1))
+        return ids.assign(seconds, last)
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        _driver(connection).executemany(_insertion.compiled(connection.dialect, table).sql, rows)
+
+    def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        _driver(connection).executemany(_addition.compiled(connection.dialect, table).sql, rows)
+
+    # -- searching -----------------------------------------------------------------------------------------
+
+    def search_terms(self, folded: str) -> str | None:
+        """Ask for all trigrams of the keyword: an index without positions knows no phrases."""
+        trigrams = dict.fromkeys(folded[start : start + 3] for start in range(len(folded) - 2))
+        quoted = ('"' + trigram.replace('"', '""') + '"' for trigram in list(trigrams)[:_MOST_TRIGRAMS])
+        return " ".join(quoted) or None
+
+    def index_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
+        _driver(connection).executemany(_ADD_POSTINGS, contents)
+
+    def unindex_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
+        _driver(connection).executemany(_REMOVE_POSTINGS, contents)
+
+    def clear_contents(self, connection: Connection) -> None:
+        connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
+
 
 # A contentless index is told what it forgets: the texts it was given come along with the row ids.
-_ADD_POSTINGS = "INSERT INTO log_content_index (rowid, content) VALUES (?, ?)"
-_REMOVE_POSTINGS = "INSERT INTO log_content_index (log_content_index, rowid, content) VALUES ('delete', ?, ?)"
-_REMOVE_ALL_POSTINGS = "INSERT INTO log_content_index (log_content_index) VALUES ('delete-all')"
-_LAST_IDS = text(
-    "SELECT value, (SELECT max(id) FROM log_records WHERE id >= value << 21 AND id < (value + 1) << 21)"
-    " FROM json_each(:seconds)"
+_ADD_POSTINGS = "INSERT INTO log_contents_index (rowid, content) VALUES (?, ?)"
+_REMOVE_POSTINGS = (
+    "INSERT INTO log_contents_index (log_contents_index, rowid, content) VALUES ('delete', ?, ?)"
 )
+_REMOVE_ALL_POSTINGS = "INSERT INTO log_contents_index (log_contents_index) VALUES ('delete-all')"
+_LAST_ID = "SELECT coalesce(max(id), ? - 1) FROM log_records WHERE id >= ? AND id < ?"
 
 
-def _post(connection: Connection, statement: str, contents: Iterable[tuple[int, str]]) -> None:
-    rows = [(row_id, content.casefold()) for row_id, content in contents if content]
-    if rows:
-        connection.exec_driver_sql(statement, rows)
+def _last_id(connection: Connection, low: int, high: int) -> int:
+    """Return the highest id in use from `low` to below `high`, or the one before them."""
+    found: int = _driver(connection).execute(_LAST_ID, (low, low, high)).fetchone()[0]
+    return found
+
+
+@prepared
+def _insertion(table: Table) -> Executable:
+    return insert(table)
+
+
+@prepared
+def _addition(table: Table) -> Executable:
+    statement: Executable = add_up("sqlite", table)
+    return statement
 
 
 def _path(url: URL) -> Path:
@@ -232,10 +298,6 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return cast(sqlite3.Connection, connection.connection.driver_connection)
 
 
-def _contains_folded(content: str, folded: str) -> bool:
-    return folded in content.casefold()
-
-
 def _listen(engine: Engine, pragmas: Sequence[str], begin: str) -> None:
     """Take transactions into our own hands: Python's driver begins them too late for a snapshot or a lock."""
 
@@ -244,11 +306,10 @@ def _listen(engine: Engine, pragmas: Sequence[str], begin: str) -> None:
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(pragma)
-        connection.create_function("log_contains_folded", 2, _contains_folded, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        _driver(connection).execute(begin)
 
 
 def _listen_to_reader(engine: Engine, path: Path) -> None:

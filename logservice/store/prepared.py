@@ -1,0 +1,97 @@
+"""Statements built and compiled once, then run by the driver itself.
+
+A statement depends on the shape of a question (which filters, which tables), not on its values. Building one
+costs several times what running it does, so each is built on first use, for each shape and each engine, and
+kept as text. Values travel as parameters, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, cast
+
+from sqlalchemy import ColumnElement, Connection, Executable, literal_column
+from sqlalchemy.engine import Dialect as EngineDialect
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Shape = ParamSpec("Shape")
+Row = tuple[Any, ...]
+
+#: Statements kept by one builder. There are a few dozen shapes in use; a stranger cannot fill the memory.
+_MOST_KEPT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The text of a statement, its parameters in order or None where the driver takes them by name.
+
+    `fixed` are values written into the statement; `converted` says how a parameter becomes what the engine
+    expects.
+    """
+
+    sql: str
+    order: tuple[str, ...] | None
+    fixed: Mapping[str, Any]
+    converted: Mapping[str, Callable[[Any], Any]]
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """Return the values as the driver takes them."""
+        given = {**self.fixed, **values}
+        for name, convert in self.converted.items():
+            given[name] = convert(given[name])
+        return given if self.order is None else [given[name] for name in self.order]
+
+
+class prepared(Generic[Shape]):
+    """Decorates a function that builds a statement from hashable arguments.
+
+    Called with a connection, values by name and the arguments of the builder, it runs the statement and
+    returns its rows. Driver errors pass unchanged.
+    """
+
+    def __init__(self, build: Callable[Shape, Executable]) -> None:
+        self._build = build
+        self._kept: dict[tuple[Any, ...], Compiled] = {}
+
+    def __call__(
+        self,
+        connection: Connection,
+        values: Mapping[str, Any],
+        *shape: Shape.args,
+        **named: Shape.kwargs,
+    ) -> list[Row]:
+        """Run the statement of a shape and return its rows."""
+        statement = self.compiled(connection.dialect, *shape, **named)
+        cursor = connection.connection.cursor()
+        cursor.execute(statement.sql, statement.parameters(values))
+        rows = cursor.fetchall()
+        cursor.close()
+        return cast(list[Row], rows)
+
+    def compiled(self, dialect: EngineDialect, *shape: Shape.args, **named: Shape.kwargs) -> Compiled:
+        """Return the statement of a shape in the words of an engine."""
+        key = (dialect.name, dialect.driver, shape, *named.items())
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = compile_statement(self._build(*shape, **named), dialect)
+        return self._kept[key]
+
+
+def compile_statement(statement: Executable, dialect: EngineDialect) -> Compiled:
+    """Compile a statement whose parameters are all named or fixed; it may hold no list of unknown length."""
+    found = cast(SQLCompiler, statement.compile(dialect=dialect))  # type: ignore[attr-defined]
+    names = found.bind_names.items()
+    converters = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in names}
+    return Compiled(
+        sql=str(found),
+        order=None if found.positiontup is None else tuple(found.positiontup),
+        fixed={name: bind.value for bind, name in names if not bind.required},
+        converted={name: convert for name, convert in converters.items() if convert is not None},
+    )
+
+
+def one_of_constants(column: ColumnElement[Any], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of some numbers that are written into the statement."""
+    return column.in_([literal_column(str(int(number))) for number in numbers])

@@ -1,0 +1,129 @@
+"""A question about the log, and the tables that answer it without scanning the log.
+
+A range of time is cut into parts from coarse to fine: the longest buckets answer for what they cover whole,
+shorter ones for what is left at both ends, raw rows for the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, bindparam, literal_column
+
+from . import filters as filtering
+from . import ids
+from .filters import Filters, FilterShape
+from .ids import IdRange, down, up
+from .rollups import HOURLY, SITE
+from .scope import Scope, ScopeShape
+from .tables import records
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A table that answers for whole spans of so many seconds; `log_records` answers for any range."""
+
+    table: Table
+    seconds: int = 0
+
+    def inside(self, name: str) -> list[ColumnElement[bool]]:
+        """Return the condition that a row or bucket lies in the range given by the values of `bounds`."""
+        column = self.table.c.bucket if self.seconds else self.table.c.id
+        found = [column >= bindparam(f"low_{name}"), column < bindparam(f"high_{name}")]
+        if "span" in self.table.c:
+            found.insert(0, self.table.c.span == literal_column(str(self.seconds)))
+        return found
+
+    def bounds(self, name: str, low: int, high: int) -> dict[str, int]:
+        """Return a range of ids, `high` not included, by the names of the parameters of `inside`."""
+        if self.seconds:
+            low, high = ids.second_of(low), ids.second_of(high)
+        return {f"low_{name}": low, f"high_{name}": high}
+
+
+RAW = Rung(records)
+_SITE_RUNGS = tuple(Rung(SITE.table, seconds) for seconds in reversed(SITE.spans))
+_HOURLY_RUNGS = tuple(Rung(HOURLY.table, seconds) for seconds in reversed(HOURLY.spans))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the statements for a query look like, whatever its values."""
+
+    scope: ScopeShape
+    filters: FilterShape
+
+    def conditions(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return what rows of `table` must satisfy, the range not yet among it."""
+        return [*self.scope.conditions(table), *filtering.conditions(self.filters, table)]
+
+    def each(self, table: Table) -> list[list[ColumnElement[bool]]]:
+        """Return the same conditions token by token, where the scope is one of tokens."""
+        filtered = filtering.conditions(self.filters, table)
+        return [[*owned, *filtered] for owned in self.scope.each(table)]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Whose rows, which of them, and the ids they lie between."""
+
+    scope: Scope
+    filters: Filters
+    range: IdRange
+
+    @property
+    def shape(self) -> Shape:
+        """What statements for this query are built from."""
+        return Shape(self.scope.shape, self.filters.shape)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What they are run with, the range not yet among it."""
+        return {**self.scope.values, **self.filters.values_by_parameter}
+
+    @property
+    def in_buckets(self) -> bool:
+        """Whether buckets can answer; if not, raw rows must be counted."""
+        return self.filters.fit_hourly
+
+    @property
+    def ladder(self) -> tuple[Rung, ...]:
+        """The buckets that can answer, those of the longest span first."""
+        if not self.in_buckets:
+            return ()
+        return _SITE_RUNGS if self.scope.is_site and self.filters.fit_site else _HOURLY_RUNGS
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a range, and what answers for it. Bounds are ids, `high` not included."""
+
+    rung: Rung
+    low: int
+    high: int
+
+
+def parts(span: IdRange, ladder: Sequence[Rung]) -> list[Part]:
+    """Cut a range into parts, oldest first; only raw rows where no bucket can answer."""
+    if not span:
+        return []
+    if not ladder:
+        return [Part(RAW, span.low, span.high)]
+    coarsest, *finer = ladder
+    width = ids.first_id(coarsest.seconds)
+    first, last = up(span.low, width), down(span.high, width)
+    if first >= last:
+        return parts(span, finer)
+    older, newer = IdRange(span.low, first), IdRange(last, span.high)
+    return [*parts(older, finer), Part(coarsest, first, last), *parts(newer, finer)]
+
+
+def bounds(cut: Sequence[Part]) -> dict[str, int]:
+    """Return the bounds of parts by the names of their parameters: each is named by its place."""
+    return {
+        name: value
+        for place, part in enumerate(cut)
+        for name, value in part.rung.bounds(str(place), part.low, part.high).items()
+    }

@@ -1,0 +1,90 @@
+"""Storing events: rows, what they say, and their usage, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from sqlalchemy import Connection
+
+from ..errors import Conflict
+from . import contents, idempotency, identities, ids, rollups
+from .dialects import Dialect
+from .idempotency import IdempotencyKey
+from .records import Record
+from .tables import records
+from .writer import Claim
+
+_columns = itemgetter(*(column.name for column in records.c))
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Clean records to be stored, all or none, and what the producer is to be answered.
+
+    With an idempotency key seen before nothing is stored and the answer of that time counts.
+    """
+
+    records: Sequence[Record]
+    answer: str = ""
+    key: IdempotencyKey | None = None
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield what must not change meanwhile: the weeks of the rows, and whether the key was used."""
+        for week in {record.second // ids.WEEK for record in self.records}:
+            yield week_claim(week * ids.WEEK, shared=True)
+        if self.key is not None:
+            yield Claim(f"key {self.key.key_hash}")
+
+
+def week_claim(second: int, *, shared: bool) -> Claim:
+    """Return the claim on the rows, contents and buckets of the week of a second.
+
+    Who adds to them shares it; who removes any, or computes them anew, has it alone.
+    """
+    return Claim(f"week {second // ids.WEEK}", shared)
+
+
+def store(
+    connection: Connection, dialect: Dialect, posts: Sequence[Post], *, now: int
+) -> list[str | Exception]:
+    """Store posts together and return the answer of each, or Conflict for a key used with another body."""
+    outcomes: list[str | Exception] = []
+    new: list[Post] = []
+    for post in posts:
+        outcome = _earlier(connection, post, new, now=now)
+        outcomes.append(post.answer if outcome is None else outcome)
+        if outcome is None:
+            new.append(post)
+    insert(connection, dialect, [record for post in new for record in post.records])
+    for post in new:
+        if post.key is not None:
+            idempotency.remember(connection, post.key, post.answer, now=now)
+    return outcomes
+
+
+def _earlier(connection: Connection, post: Post, new: Sequence[Post], *, now: int) -> str | Exception | None:
+    """Return what became of a post with the same key, be it stored or among the new ones."""
+    if post.key is None:
+        return None
+    try:
+        for other in new:
+            if other.key is not None and other.key.key_hash == post.key.key_hash:
+                return post.key.same_answer(other.key.body_hash, other.answer)
+        return idempotency.remembered(connection, post.key, now=now)
+    except Conflict as error:
+        return error
+
+
+def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> None:
+    """Store clean records: identities resolved, ids assigned, contents and buckets kept along."""
+    if not new:
+        return
+    rows = identities.resolve(connection, dialect, new)
+    row_ids = dialect.new_ids(connection, [record.second for record in new])
+    for row, row_id in zip(rows, row_ids, strict=True):
+        row["id"] = row_id
+    contents.assign(connection, dialect, rows)
+    dialect.insert(connection, records, [_columns(row) for row in rows])
+    rollups.add_rows(connection, dialect, rows)
