@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 
 from .cli import logservice as commands
 from .config import Settings
@@ -28,9 +28,10 @@ class LogService:
     """Mounts the log into an application.
 
     `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db` is
-    the host's Flask-SQLAlchemy instance: its engine is used where the log can share it. On SQLite it
-    cannot, for the log reads and writes in its own way: there, and without `db`, it opens the database of
-    its settings. `engine` is one made from `dialects.engine_settings`, for the log alone.
+    the host's Flask-SQLAlchemy instance: on PostgreSQL the log lives in its database, and uses its engine if
+    that speaks through psycopg 3. On SQLite the log reads and writes in its own way: there, and without `db`,
+    it opens the database of its settings. `engine` is one made from `dialects.engine_settings`, for the log
+    alone.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events.
     """
 
@@ -74,24 +75,29 @@ class LogService:
         app.cli.add_command(commands)
 
     def _store(self, app: Flask, settings: Settings) -> LogStore:
+        host_engine = self._host_engine(app)
+        shared = host_engine is not None and dialects.can_share(host_engine)
+        url = settings.database_url if host_engine is None else host_engine.url
+        engine = host_engine if shared else self._own_engine
         return LogStore(
-            self._engine(app, settings),
+            engine or _new_engine(app, settings, url),
             waiting_time=settings.waiting_time,
             auto_create=settings.auto_create,
+            shared=shared,
         )
 
-    def _engine(self, app: Flask, settings: Settings) -> Engine:
-        if self._own_engine is not None:
-            return self._own_engine
-        if self._db is not None:
-            with app.app_context():
-                host_engine = self._db.engine
-            if dialects.can_share(host_engine):
-                return host_engine
-        database = dialects.engine_settings(
-            settings.database_url, app.instance_path, waiting_time=settings.waiting_time
-        )
-        return create_engine(**database)
+    def _host_engine(self, app: Flask) -> Engine | None:
+        """Return the engine of the host if the log can live in its database."""
+        if self._db is None:
+            return None
+        with app.app_context():
+            engine = self._db.engine
+        return engine if dialects.can_join(engine) else None
+
+
+def _new_engine(app: Flask, settings: Settings, url: str | URL) -> Engine:
+    database = dialects.engine_settings(url, app.instance_path, waiting_time=settings.waiting_time)
+    return create_engine(**database)
 
 
 def _rate_limiter(app: Flask, settings: Settings) -> RateLimiter | None:

@@ -37,7 +37,8 @@ _CHINESE = {
 }
 _BY_NAME = {kind.name.lower(): kind for kind in LogType} | _CHINESE
 #: The usual spellings, which most events use.
-_USUAL: dict[int | str, LogType] = {**_BY_NAME, **{kind.value: kind for kind in LogType}}
+_USUAL: dict[int | str, LogType] = {kind.value: kind for kind in LogType}
+_USUAL.update(_BY_NAME)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 
 NAMES = {int(kind): kind.name.lower() for kind in LogType}

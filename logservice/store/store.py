@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, func, inspect, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, ids, marks, pages, recording, retention, rollups, search, sums
+from . import accounts, dialects, ids, marks, pages, recording, retention, rollups, schema, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -25,7 +25,7 @@ from .recording import Post, week_claim
 from .records import Record
 from .retention import Batch, Purge
 from .scope import Scope
-from .tables import metadata, records
+from .tables import records
 from .writer import Claim, GroupCommitWriter
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _PURGE = Claim("purge")
 
 
 class LogStore:
-    """The log in one database. `engine` is made from `dialects.engine_settings`.
+    """The log in one database. `engine` is made from `dialects.engine_settings`, or `shared` with a host.
 
     `waiting_time` is how long, in seconds, a write waits for its turn before Unavailable; `clock` gives the
     time in epoch seconds; with `auto_create` missing tables are created on first use. Every verb raises
@@ -50,10 +50,11 @@ class LogStore:
         *,
         waiting_time: float = 10.0,
         auto_create: bool = True,
+        shared: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.engine = engine
-        self.dialect = dialects.for_engine(engine, waiting_time=waiting_time)
+        self.dialect = dialects.for_engine(engine, waiting_time=waiting_time, shared=shared)
         self.writer = GroupCommitWriter(self.dialect)
         self.clock = clock
         self._auto_create = auto_create
@@ -64,9 +65,13 @@ class LogStore:
     # -- life ----------------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        """Create what is missing of the database: the file, the tables, the search index."""
+        """Create what is missing of the database, or bring it up to this version of the program.
+
+        That is the file, the tables and the search index. Raises Unavailable when the database is newer.
+        """
         with self._failing_clearly():
-            self.dialect.create(metadata)
+            self.dialect.create(schema.bring_up)
+        self._ready = True
 
     def close(self) -> None:
         """Finish what was accepted and let go of the database."""
@@ -277,17 +282,22 @@ class LogStore:
                 self._create_once()
 
     def _create_once(self) -> None:
+        """See to it that the tables are there, and those of this version."""
         if self._ready:
             return
-        if self._auto_create and not self._has_tables():
+        with self._failing_clearly():
+            found = self._state()
+        if found is not schema.State.CURRENT:
+            if not self._auto_create:
+                raise Unavailable(f"the database {found.value}; `logservice init-db` puts that right")
             self.create()
         self._ready = True
 
-    def _has_tables(self) -> bool:
-        try:
-            return inspect(self.engine).has_table(records.name)
-        except SQLAlchemyError:
-            return False
+    def _state(self) -> schema.State:
+        if not self.dialect.exists():
+            return schema.State.EMPTY
+        with self.dialect.reading() as connection:
+            return schema.state(connection)
 
     @contextmanager
     def _failing_clearly(self) -> Iterator[None]:

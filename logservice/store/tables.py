@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, false
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Sequence, Table, Text, false
 from sqlalchemy.types import TypeEngine
 
-from . import dialects
+from . import dialects, ids
 
 metadata = MetaData()
 
@@ -39,7 +39,7 @@ def _text(name: str) -> Column[str]:
     return Column(name, dialects.PlainText, nullable=False, server_default="")
 
 
-def _key(names: Sequence[str]) -> list[Column[Any]]:
+def _key(names: Iterable[str]) -> list[Column[Any]]:
     kinds: dict[bool, TypeEngine[Any]] = {True: BigInteger(), False: dialects.PlainText}
     return [Column(name, kinds[name in _NUMBERS], primary_key=True, autoincrement=False) for name in names]
 
@@ -75,6 +75,11 @@ dialects.newest_first("log_records_user", records.c.user_id)
 dialects.newest_first("log_records_token", records.c.token_id, records.c.token_id != 0)
 dialects.newest_first("log_records_request", records.c.request_id, records.c.request_id != "")
 
+#: The sequence part of ids, where several writers need different ones. It begins anew at its end.
+sequence = Sequence(
+    "log_sequence", start=0, minvalue=0, maxvalue=ids.SEQUENCES - 1, cycle=True, metadata=metadata
+)
+
 # What rows say, once for all rows of an hour that say the same. The id is that of the first row that says it.
 contents = Table(
     "log_contents",
@@ -91,7 +96,7 @@ contents = Table(
 dialects.newest_first("log_contents_digest", contents.c.digest)
 
 
-def _buckets(name: str, key: Sequence[str]) -> Table:
+def _buckets(name: str, key: Iterable[str]) -> Table:
     """Return a table of usage: `bucket` is the start of the span in epoch seconds (UTC).
 
     Rows with `retained` = 1 hold the usage of rows that were purged while their usage was kept; in the hourly

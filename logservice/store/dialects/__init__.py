@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
 from .expressions import add_up, contains, matches, total
+from .postgresql import PostgreSQLDialect
 from .schema import CLUSTERED, BigKey, PlainText, newest_first
 from .sqlite import SQLiteDialect
 
@@ -25,6 +26,7 @@ __all__ = [
     "PlainText",
     "SearchIndex",
     "add_up",
+    "can_join",
     "can_share",
     "contains",
     "engine_settings",
@@ -34,10 +36,10 @@ __all__ = [
     "total",
 ]
 
-_DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLiteDialect}
+_DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLiteDialect, "postgresql": PostgreSQLDialect}
 
 
-def engine_settings(url: str, folder: str, *, waiting_time: float = 10.0) -> dict[str, Any]:
+def engine_settings(url: str | URL, folder: str, *, waiting_time: float = 10.0) -> dict[str, Any]:
     """Return what `create_engine` needs to read from `url`, the URL itself under "url".
 
     A relative file lies in `folder`. Raises InvalidValue for a URL that cannot be read or an engine that is
@@ -50,18 +52,26 @@ def engine_settings(url: str, folder: str, *, waiting_time: float = 10.0) -> dic
     return _dialect(parsed.get_backend_name()).engine_settings(parsed, folder, waiting_time=waiting_time)
 
 
-def for_engine(engine: Engine, *, waiting_time: float = 10.0) -> Dialect:
-    """Return the dialect of an engine made from `engine_settings`."""
-    return _dialect(engine.dialect.name)(engine, waiting_time=waiting_time)
+def for_engine(engine: Engine, *, waiting_time: float = 10.0, shared: bool = False) -> Dialect:
+    """Return the dialect of an engine made from `engine_settings`, or `shared` with a host that made it."""
+    return _dialect(engine.dialect.name)(engine, waiting_time=waiting_time, shared=shared)
 
 
 def can_share(engine: Engine) -> bool:
     """Whether a host's engine can serve the log as well as the host."""
     known = _DIALECTS.get(engine.dialect.name)
-    return known is not None and known.shares_engine
+    return known is not None and known.shared_driver == engine.dialect.driver
+
+
+def can_join(engine: Engine) -> bool:
+    """Whether the log can live in the database of a host's engine, be it with an engine of its own."""
+    known = _DIALECTS.get(engine.dialect.name)
+    return known is not None and known.shared_driver is not None
 
 
 def _dialect(name: str) -> type[Dialect]:
+    # The older name, which many still write in URLs.
+    name = "postgresql" if name == "postgres" else name
     if name not in _DIALECTS:
         raise InvalidValue(
             f"LOGSERVICE_DATABASE_URL: no support for {name!r}; known are {', '.join(_DIALECTS)}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, MetaData, Table
+from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, Table
 
 from ..writer import Claim
 
@@ -30,16 +30,17 @@ class Dialect(abc.ABC):
     """One engine's way to be opened, read, written to and searched; what a writer needs is among it."""
 
     name: str
-    #: Whether an engine that a host made for itself can serve the log as well.
-    shares_engine: bool
+    #: The driver of an engine that a host made for itself and that can serve the log as well, if any can.
+    shared_driver: str | None = None
     #: Whether `turn` keeps all other writers out, so that nothing changes during a transaction.
     one_writer: bool
     #: What narrows a search, unless the condition `contains` finds an index by itself.
     search_index: SearchIndex | None = None
 
-    def __init__(self, engine: Engine, *, waiting_time: float) -> None:
+    def __init__(self, engine: Engine, *, waiting_time: float, shared: bool = False) -> None:
         self.engine = engine
         self.waiting_time = waiting_time
+        self.shared = shared
 
     @classmethod
     @abc.abstractmethod
@@ -49,8 +50,15 @@ class Dialect(abc.ABC):
     # -- life ----------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def create(self, metadata: MetaData) -> None:
-        """Create what is missing of the database; safe when several processes do so at once."""
+    def exists(self) -> bool:
+        """Whether there is a database to look into."""
+
+    @abc.abstractmethod
+    def create(self, bring_up: Callable[[Connection], None]) -> None:
+        """Create the database if it is a file, have its tables brought up to date, and the search index.
+
+        Safe when several processes do so at once.
+        """
 
     @abc.abstractmethod
     def lost(self, error: BaseException) -> str:

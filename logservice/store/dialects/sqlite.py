@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
-    MetaData,
     NullPool,
     QueuePool,
     Table,
@@ -29,6 +28,7 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     literal_column,
 )
 from sqlalchemy import column as sql_column
@@ -72,13 +72,12 @@ class SQLiteDialect(Dialect):
     """A database in one file, read through `engine` and written on a connection of its own."""
 
     name = "sqlite"
-    # Our pragmas and our writer would change the host's engine, and wait for its open transactions.
-    shares_engine = False
+    # No engine is shared: our pragmas and our writer would change a host's, and wait for its transactions.
     one_writer = True
     search_index = _SEARCH_INDEX
 
-    def __init__(self, engine: Engine, *, waiting_time: float) -> None:
-        super().__init__(engine, waiting_time=waiting_time)
+    def __init__(self, engine: Engine, *, waiting_time: float, shared: bool = False) -> None:
+        super().__init__(engine, waiting_time=waiting_time, shared=shared)
         self.path = _path(engine.url)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._wal_left = 0
@@ -99,15 +98,17 @@ class SQLiteDialect(Dialect):
             "connect_args": {"timeout": waiting_time, "check_same_thread": False},
         }
 
-    def create(self, metadata: MetaData) -> None:
+    def exists(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def create(self, bring_up: Callable[[Connection], None]) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with FileLock(self._lock_path), self._connect_writer() as connection, connection.begin():
-            metadata.create_all(connection)
-            connection.exec_driver_sql(
-                f"CREATE VIRTUAL TABLE IF NOT EXISTS {_INDEX} USING fts5(content, content='', "
-                "columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
-            )
+            bring_up(connection)
+            if not inspect(connection).has_table(_INDEX):
+                connection.exec_driver_sql(_CREATE_INDEX)
+                connection.exec_driver_sql(_FILL_INDEX)
         self.engine.dispose()
 
     def lost(self, error: BaseException) -> str:
@@ -249,6 +250,15 @@ class SQLiteDialect(Dialect):
         connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
 
 
+_CREATE_INDEX = f"""
+    CREATE VIRTUAL TABLE {_INDEX} USING fts5(
+        content, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1'
+    )
+"""
+_FILL_INDEX = (
+    "INSERT INTO log_contents_index (rowid, content)"
+    " SELECT id, coalesce(folded, content) FROM log_contents ORDER BY id"
+)
 # A contentless index is told what it forgets: the texts it was given come along with the row ids.
 _ADD_POSTINGS = "INSERT INTO log_contents_index (rowid, content) VALUES (?, ?)"
 _REMOVE_POSTINGS = (

@@ -1,0 +1,320 @@
+"""PostgreSQL: many writers at once, kept apart by locks on what they change.
+
+Reads are snapshots (REPEATABLE READ). Writers add to the same buckets, so they lock them in the same order;
+what must not change under a writer, or may change under nobody else, is claimed by advisory locks that end
+with the transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from importlib.util import find_spec
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    BigInteger,
+    Boolean,
+    Connection,
+    Engine,
+    Executable,
+    Integer,
+    QueuePool,
+    Table,
+    Text,
+    bindparam,
+    case,
+    column,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy import table as sql_table
+from sqlalchemy.exc import DBAPIError
+
+from ...errors import InvalidValue
+from .. import ids
+from ..prepared import prepared
+from ..writer import Claim
+from .base import Dialect
+from .expressions import add_up
+
+log = logging.getLogger("logservice")
+
+#: A statement that takes longer is cancelled: whoever asked has gone by then.
+STATEMENT_SECONDS = 60
+#: Numbers taken from the sequence in one go; far fewer than it has, so that few batches meet its end.
+_MOST_NUMBERS = 100_000
+#: How often other numbers are tried for rows whose ids are taken.
+_ATTEMPTS = 12
+_SEARCH_INDEX = "log_contents_search"
+
+_UNDEFINED_TABLE, _LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "42P01", "55P03", "57014"
+
+
+class PostgreSQLDialect(Dialect):
+    """A database on a server, reached through a pool; `shared` is an engine that belongs to a host."""
+
+    name = "postgresql"
+    shared_driver = "psycopg"
+    one_writer = False
+
+    def __init__(self, engine: Engine, *, waiting_time: float, shared: bool) -> None:
+        super().__init__(engine, waiting_time=waiting_time, shared=shared)
+        self._snapshots = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._writes = engine.execution_options(isolation_level="READ COMMITTED")
+        self._timeouts = {
+            "lock_timeout": f"{waiting_time * 1000:.0f}",
+            "statement_timeout": f"{STATEMENT_SECONDS * 1000}",
+        }
+        if not shared:
+            event.listen(engine, "connect", self._set_timeouts)
+
+    @classmethod
+    def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
+        if find_spec("psycopg") is None:
+            raise InvalidValue(
+                "LOGSERVICE_DATABASE_URL: PostgreSQL needs psycopg; pip install 'logservice[postgres]'"
+            )
+        return {
+            "url": url.set(drivername="postgresql+psycopg"),
+            "poolclass": QueuePool,
+            "pool_size": 8,
+            "max_overflow": 24,
+            "pool_timeout": waiting_time,
+            # After a restart of the server, connections that it closed are noticed before they are used.
+            "pool_pre_ping": True,
+            "connect_args": {
+                "connect_timeout": max(2, round(waiting_time)),
+                "application_name": "logservice",
+            },
+        }
+
+    def lost(self, error: BaseException) -> str:
+        state = getattr(getattr(error, "orig", error), "sqlstate", None)
+        if state == _UNDEFINED_TABLE:
+            return "the database has no tables yet; `logservice init-db` creates them"
+        if state == _LOCK_NOT_AVAILABLE:
+            return f"the database was locked for more than {self.waiting_time:g} seconds"
+        if state == _QUERY_CANCELED:
+            return f"the database took longer than {STATEMENT_SECONDS} seconds"
+        message = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+        return f"the database failed: {message.splitlines()[0]}"
+
+    def reset_after_fork(self) -> None:
+        self.engine.dispose(close=False)
+
+    def exists(self) -> bool:
+        """A server answers for itself: who asks an absent one is told by the error."""
+        return True
+
+    def create(self, bring_up: Callable[[Connection], None]) -> None:
+        with self._writes.connect() as connection, connection.begin():
+            # Copying an old log into new tables may take as long as it takes.
+            _limits(connection, dict.fromkeys(self._timeouts, "0"))
+            self.claim(connection, [Claim("schema")])
+            bring_up(connection)
+            self._index_contents(connection)
+
+    def close(self) -> None:
+        if not self.shared:
+            self.engine.dispose()
+
+    def status(self) -> dict[str, Any]:
+        with self.reading() as connection:
+            return {"database_bytes": connection.exec_driver_sql(_SIZE).scalar()}
+
+    # -- transactions --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._snapshots.connect() as connection, connection.begin():
+            self._limit(connection)
+            yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """There may be many writers: nobody is kept out."""
+        yield
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with self._writes.connect() as connection, connection.begin():
+            self._limit(connection)
+            yield connection
+
+    def claim(self, connection: Connection, claims: Iterable[Claim]) -> None:
+        """Take advisory locks in the order of their keys, as all writers do; alone goes before shared."""
+        found = {
+            _key(claim.name): claim.shared for claim in sorted(claims, key=lambda claim: not claim.shared)
+        }
+        if found:
+            keys = sorted(found)
+            _locks(connection, {"keys": keys, "shared": [found[key] for key in keys]})
+
+    def release(self) -> None:
+        """Connections go back to the pool by themselves."""
+
+    def _limit(self, connection: Connection) -> None:
+        """Limit the time of this transaction alone, where the connection is a host's."""
+        if self.shared:
+            _limits(connection, self._timeouts)
+
+    def _set_timeouts(self, connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for name, milliseconds in self._timeouts.items():
+                cursor.execute(f"SET {name} = {milliseconds}")
+        connection.commit()
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def new_ids(self, connection: Connection, seconds: Sequence[int]) -> list[int]:
+        """Take numbers from the sequence, which begins anew when all were given out."""
+        found: list[int] = []
+        for start in range(0, len(seconds), _MOST_NUMBERS):
+            some = seconds[start : start + _MOST_NUMBERS]
+            numbers = _numbers(connection, len(some))
+            assigned = [ids.first_id(second) + number for second, number in zip(some, numbers, strict=True)]
+            found += _free(connection, assigned)
+        return found
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        preparer = connection.dialect.identifier_preparer
+        names = ", ".join(preparer.quote(column.name) for column in table.c)
+        with (
+            _cursor(connection) as cursor,
+            cursor.copy(f"COPY {table.name} ({names}) FROM STDIN BINARY") as copy,
+        ):
+            copy.set_types([_COPY_TYPES[type(column.type)] for column in table.c])
+            for row in rows:
+                copy.write_row(row)
+
+    def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
+        statement = _addition.compiled(connection.dialect, table)
+        columns = {
+            column.name: list(values) for column, values in zip(table.c, zip(*rows, strict=True), strict=True)
+        }
+        with _cursor(connection) as cursor:
+            cursor.execute(statement.sql, statement.parameters(columns))
+
+    # -- searching -----------------------------------------------------------------------------------------
+
+    def _index_contents(self, connection: Connection) -> None:
+        """Create the substring index where that is possible; without it searches are right, and slower."""
+        if connection.scalar(select(func.to_regclass(_SEARCH_INDEX))) is not None:
+            return
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+                connection.exec_driver_sql(_CREATE_SEARCH_INDEX)
+        except DBAPIError as error:
+            log.warning("search has no index and reads all contents: pg_trgm: %s", self.lost(error))
+            return
+        if connection.scalar(_CTYPE) in ("C", "POSIX"):
+            log.warning("search has no index for other than Latin letters: the database has LC_CTYPE C")
+
+    def index_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
+        """The index belongs to the table."""
+
+    def unindex_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
+        """The index belongs to the table."""
+
+    def clear_contents(self, connection: Connection) -> None:
+        """The index belongs to the table."""
+
+
+_SIZE = """
+    SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+    WHERE relkind = 'r' AND relname LIKE 'log\\_%' AND pg_table_is_visible(oid)
+"""
+_CREATE_SEARCH_INDEX = f"""
+    CREATE INDEX {_SEARCH_INDEX} ON log_contents USING gin ((coalesce(folded, content)) gin_trgm_ops)
+"""
+_CTYPE = text("SELECT datctype FROM pg_database WHERE datname = current_database()")
+_COPY_TYPES = {BigInteger: "int8", Integer: "int4", Boolean: "bool", Text: "text"}
+
+
+def _key(name: str) -> int:
+    """Return the number by which an advisory lock is known, the same in every process."""
+    return int.from_bytes(blake2b(f"logservice {name}".encode(), digest_size=8).digest(), signed=True)
+
+
+def _cursor(connection: Connection) -> Any:
+    return connection.connection.cursor()
+
+
+@prepared
+def _locks() -> Executable:
+    """Take advisory locks one after the other, in the order they are given."""
+    claims = func.unnest(
+        bindparam("keys", type_=ARRAY(BigInteger)), bindparam("shared", type_=ARRAY(Boolean))
+    ).table_valued(column("key", BigInteger), column("shared", Boolean), name="claims")
+    # Cast to text, for the functions return void.
+    together = func.pg_advisory_xact_lock_shared(claims.c.key).cast(Text)
+    alone = func.pg_advisory_xact_lock(claims.c.key).cast(Text)
+    return select(case((claims.c.shared, together), else_=alone))
+
+
+@prepared
+def _limits() -> Executable:
+    names = ("lock_timeout", "statement_timeout")
+    return select(*(func.set_config(name, bindparam(name, type_=Text()), True) for name in names))
+
+
+@prepared
+def _next_numbers() -> Executable:
+    series = func.generate_series(1, bindparam("count", type_=BigInteger)).alias()
+    return select(func.nextval(literal_column("'log_sequence'"))).select_from(series)
+
+
+@prepared
+def _taken() -> Executable:
+    records = sql_table("log_records", column("id", BigInteger))
+    return select(records.c.id).where(records.c.id == func.any(bindparam("wanted", type_=ARRAY(BigInteger))))
+
+
+@prepared
+def _addition(table: Table) -> Executable:
+    """Add rows given as one array for each column."""
+    arrays = [bindparam(one.name, type_=ARRAY(one.type)) for one in table.c]
+    given = func.unnest(*arrays).table_valued(*(column(one.name, one.type) for one in table.c))
+    statement: Executable = add_up("postgresql", table, select(*given.c))
+    return statement
+
+
+def _numbers(connection: Connection, count: int) -> list[int]:
+    """Return so many numbers from the sequence, rising: those on both sides of its end are not mixed."""
+    while True:
+        found = [number for (number,) in _next_numbers(connection, {"count": count})]
+        if found[0] <= found[-1]:
+            return found
+
+
+def _free(connection: Connection, assigned: list[int]) -> list[int]:
+    """Replace ids that old rows of the same seconds have taken, keeping the order within each second.
+
+    The sequence gives a number out again after two million rows, to which a second may have been added long
+    ago. The other numbers of such a second are drawn at random, for those that follow are likely taken too.
+    """
+    draw = random.SystemRandom()
+    for _ in range(_ATTEMPTS):
+        taken = {ids.second_of(row_id) for (row_id,) in _taken(connection, {"wanted": assigned})}
+        if not taken:
+            return assigned
+        for second in taken:
+            places = [place for place, row_id in enumerate(assigned) if ids.second_of(row_id) == second]
+            numbers = sorted(draw.sample(range(ids.SEQUENCES), len(places)))
+            for place, number in zip(places, numbers, strict=True):
+                assigned[place] = ids.first_id(second) + number
+    raise InvalidValue(f"created_at: second {min(taken)} has no room for more rows")

@@ -1,0 +1,1 @@
+"""One module for each version. A step is never changed once it was released."""

@@ -1,0 +1,85 @@
+"""The schema and its versions: a new database is made as it is now, an old one brought up step by step."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from ..errors import Unavailable
+from .tables import metadata, records
+
+#: Alembic's own table; a host may have one of the usual name.
+VERSION_TABLE = "log_alembic_version"
+#: The version of databases that were made before versions were written down.
+_UNWRITTEN = "0001"
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class State(enum.Enum):
+    """How a database compares to this version of the program."""
+
+    EMPTY = "has no tables yet"
+    OLD = "has an older schema"
+    CURRENT = "is up to date"
+
+
+def state(connection: Connection) -> State:
+    """Return the state of a database. Raises Unavailable when it is newer than this program."""
+    version = _version(connection)
+    if version is None:
+        return State.EMPTY
+    if version not in _known():
+        raise Unavailable(
+            f"the database has schema version {version}, and this version of logservice knows up to "
+            f"{_known()[0]}: install the one that made it, or a newer one"
+        )
+    return State.CURRENT if version == _known()[0] else State.OLD
+
+
+def bring_up(connection: Connection) -> None:
+    """Create the tables, or bring them up to this version, within the transaction of the connection.
+
+    Raises Unavailable when they are newer.
+    """
+    found = state(connection)
+    config = _config()
+    config.attributes["connection"] = connection
+    if found is State.EMPTY:
+        metadata.create_all(connection)
+        command.stamp(config, "head")
+    elif found is State.OLD:
+        if _written_version(connection) is None:
+            command.stamp(config, _UNWRITTEN)
+        command.upgrade(config, "head")
+
+
+def _version(connection: Connection) -> str | None:
+    """Return the version of the schema, or None when there are no tables."""
+    version = _written_version(connection)
+    if version is None and inspect(connection).has_table(records.name):
+        return _UNWRITTEN
+    return version
+
+
+def _written_version(connection: Connection) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _known() -> list[str]:
+    """Return the versions this program knows, newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [revision.revision for revision in scripts.walk_revisions()]
+
+
+def _config() -> Config:
+    config = Config()
+    # Percent signs would be read as references to other options.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
