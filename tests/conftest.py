@@ -16,6 +16,7 @@ from logservice import create_app
 from logservice.store import accounts
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
+from tests.postgresql_server import Server, missed, required, running
 from tests.rows import KEYS, NOW, PEOPLE
 
 MakeApp = Callable[..., Flask]
@@ -33,10 +34,25 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+    """Keep the settings of whoever runs the tests out of them, except those that are meant for the tests."""
     for name in os.environ:
-        if name.startswith("LOGSERVICE_"):
+        if name.startswith("LOGSERVICE_") and not name.startswith("LOGSERVICE_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say loudly and at the very end what did not run: a skip is easily overlooked."""
+    yield
+    for line in missed(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line, red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server for all tests of this process, started for the first that asks."""
+    with required(running()) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite"])

@@ -1,0 +1,314 @@
+"""A PostgreSQL server for the tests and the benchmarks, which begins with a block and is gone after it.
+
+    with running() as server:
+        server.create_database("log")
+        engine = create_engine(server.url("log"))
+
+Where LOGSERVICE_TEST_POSTGRES_URL names a server, that one lends a few databases of its own instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import URL, make_url
+
+from tests.postgresql_programs import NoPostgreSQL, account, at_exit, programs
+
+VARIABLE = "LOGSERVICE_TEST_POSTGRES_URL"
+SKIPPED = "PostgreSQL tests did NOT run: "
+USER = "logservice"
+PORT = "5432"
+MEMORY = Path("/dev/shm")
+#: The path of a socket must be shorter than this everywhere, its zero byte included.
+SOCKET_PATH = 104
+
+# Tests lose the process, never the power. Commits stay synchronous for that: an immediate stop would lose the
+# last ones otherwise, and without fsync that costs nothing (0.1 ms for a commit either way).
+FLEETING = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "100",
+}
+DURABLE = {"shared_buffers": "2GB", "max_wal_size": "8GB", "max_connections": "100"}
+
+
+class Postmaster:
+    """The process of a private server: started, stopped, and started again on the same data."""
+
+    def __init__(self, command: list[str | Path], home: Path, address: URL) -> None:
+        self._command = command
+        self._home = home
+        self._address = address.render_as_string(hide_password=False)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process_id(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the server and return once it answers."""
+        if self._process is not None:
+            raise RuntimeError("the server runs already")
+        with (self._home / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **account(),
+            )
+        self._wait_until_ready(self._process)
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server and its sessions, if it runs; `immediate` leaves recovery to the next start."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        harder = [signal.SIGQUIT, signal.SIGKILL]
+        requests = harder if immediate else [signal.SIGINT, *harder]
+        for request in requests:
+            process.send_signal(request)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                psycopg.connect(self._address, connect_timeout=10).close()
+            except psycopg.OperationalError:
+                time.sleep(0.02)
+            else:
+                return
+        self.stop()
+        raise NoPostgreSQL(f"the server did not start: {(self._home / 'server.log').read_text()[-2000:]}")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers: the address of its own database, and the one process that is ours to stop."""
+
+    address: URL
+    #: What keeps our databases apart from others on a server that is shared.
+    prefix: str = ""
+    postmaster: Postmaster | None = None
+
+    def url(self, name: str) -> str:
+        """Return where a database is, in the form that SQLAlchemy and psycopg both read."""
+        return self.address.set(database=self.prefix + name).render_as_string(hide_password=False)
+
+    def connected(self, name: str | None = None) -> psycopg.Connection:
+        """Return a connection to a database, else to the server's own, that commits every statement."""
+        url = self.address.render_as_string(hide_password=False) if name is None else self.url(name)
+        return psycopg.connect(url, autocommit=True)
+
+    def create_database(self, name: str, *, template: str | None = None, locale: str | None = None) -> None:
+        """Create an empty database, or a copy of `template`, whose sessions end."""
+        source = "template0" if template is None else self.prefix + template
+        words = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(self._named(name), sql.Identifier(source))
+        if template is None:
+            words += sql.SQL(" ENCODING 'UTF8'")
+        if locale is not None:
+            words += sql.SQL(" LOCALE {}").format(sql.Literal(locale))
+        with self.connected() as connection:
+            # 10 ms instead of 14; before 15 there is no other way.
+            if connection.info.server_version >= 150000:
+                words += sql.SQL(" STRATEGY FILE_COPY")
+            end_sessions(connection, source)
+            connection.execute(words)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database; its sessions end."""
+        with self.connected() as connection:
+            end_sessions(connection, self.prefix + name)
+            connection.execute(sql.SQL("DROP DATABASE {}").format(self._named(name)))
+
+    def database_names(self) -> list[str]:
+        """Return the names of the databases, on a borrowed server of ours alone."""
+        with self.connected() as connection:
+            found = connection.execute(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [self.prefix]
+            )
+            return [name.removeprefix(self.prefix) for (name,) in found]
+
+    def start(self) -> None:
+        """Start the server again on the same data."""
+        self._own().start()
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server; `immediate` leaves it to the next start to recover, as after a crash."""
+        self._own().stop(immediate=immediate)
+
+    def restart(self, *, immediate: bool = False) -> None:
+        """Stop and start."""
+        self.stop(immediate=immediate)
+        self.start()
+
+    def _own(self) -> Postmaster:
+        if self.postmaster is None:
+            raise RuntimeError(f"the server that {VARIABLE} names is not ours to stop or start")
+        return self.postmaster
+
+    def _named(self, name: str) -> sql.Identifier:
+        return sql.Identifier(self.prefix + name)
+
+
+def running(*, durable: bool = False, folder: Path | None = None) -> AbstractContextManager[Server]:
+    """Use the server that the environment names, else a private one."""
+    url = os.environ.get(VARIABLE)
+    return borrowed(url) if url else private(durable=durable, folder=folder)
+
+
+@contextmanager
+def private(
+    *, durable: bool = False, folder: Path | None = None, locale: str | None = None
+) -> Iterator[Server]:
+    """Run a server of our own on a new data folder, which is removed at the end.
+
+    It lies in `folder`, else in memory where there is enough, else among the temporary files; durable data,
+    written as in production, never lie in memory. The locale is C.UTF-8 if the system has it.
+    """
+    found = programs()
+    with _at_the_end() as ending:
+        home = _new_folder(ending, folder or _fitting_place(durable=durable))
+        fits = len(os.fsencode(home / f".s.PGSQL.{PORT}")) < SOCKET_PATH
+        sockets = home if fits else _new_folder(ending, Path("/tmp"))
+        address = URL.create(
+            "postgresql", USER, database="postgres", query={"host": str(sockets), "port": PORT}
+        )
+        _initialise(found / "initdb", home, [locale] if locale else ["C.UTF-8", "C"])
+        settings = (DURABLE if durable else FLEETING) | {
+            "listen_addresses": "",
+            "unix_socket_directories": str(sockets),
+            "port": PORT,
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        postmaster = Postmaster([found / "postgres", "-D", home / "data", *options], home, address)
+        ending.callback(postmaster.stop)
+        postmaster.start()
+        yield Server(address, postmaster=postmaster)
+
+
+@contextmanager
+def borrowed(url: str) -> Iterator[Server]:
+    """Use the server at `url`, whose user may create databases; ours are dropped at the end."""
+    address = make_url(url).set(drivername="postgresql")
+    server = Server(
+        address if address.database else address.set(database="postgres"),
+        prefix=f"logservice_test_{uuid.uuid4().hex[:12]}_",
+    )
+    try:
+        server.database_names()
+    except psycopg.OperationalError as error:
+        raise NoPostgreSQL(f"the server that {VARIABLE} names does not answer: {error}") from None
+    with _at_the_end() as ending:
+        ending.callback(_drop_all, server)
+        yield server
+
+
+def end_sessions(connection: psycopg.Connection, database: str) -> None:
+    """End every session on a database but this one; DROP DATABASE would wait for that in steps of 100 ms."""
+    query = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = %s AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    deadline = time.monotonic() + 10
+    while connection.execute(query, [database]).fetchone() is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the sessions on {database} did not end within 10 seconds")
+        time.sleep(0.001)
+
+
+@contextmanager
+def required(block: AbstractContextManager[Server]) -> Iterator[Server]:
+    """Enter the block of a server for a test: without one the test is skipped or fails."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(block)
+        except NoPostgreSQL as error:
+            skip_or_fail(str(error))
+        yield server
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """End a test that has no server: as skipped, but as failed under continuous integration."""
+    reason = " ".join(reason.split())
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(SKIPPED + reason)
+
+
+def missed(skipped: list[pytest.TestReport]) -> list[str]:
+    """Return a line for each reason of `skip_or_fail` among the reports of skipped tests."""
+    texts = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    reasons = [text.removeprefix("Skipped: ") for text in texts if SKIPPED in text]
+    return [f"{reason} ({reasons.count(reason)} skipped)" for reason in sorted(set(reasons))]
+
+
+@contextmanager
+def _at_the_end() -> Iterator[ExitStack]:
+    """Collect what is to be undone after the block, or when the process ends inside it."""
+    stack = ExitStack()
+    undo = at_exit(stack.close)
+    try:
+        yield stack
+    finally:
+        undo()
+
+
+def _fitting_place(*, durable: bool) -> Path:
+    """Return the fastest place that is safe: containers often have no more than 64 MB of shared memory."""
+    if durable or not os.access(MEMORY, os.W_OK | os.X_OK) or shutil.disk_usage(MEMORY).free < 2 * 2**30:
+        return Path(tempfile.gettempdir())
+    return MEMORY
+
+
+def _new_folder(ending: ExitStack, place: Path) -> Path:
+    """Make a folder that nobody but the server's account may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="logservice-postgresql-", dir=place))
+    ending.callback(shutil.rmtree, folder)
+    if owner := account():
+        os.chown(folder, owner["user"], owner["group"])
+    return folder
+
+
+def _initialise(initdb: Path, home: Path, locales: list[str]) -> None:
+    """Create the data folder in the first of the locales that the system has."""
+    command = [initdb, "-D", home / "data", "-U", USER, "--encoding=UTF8", "--auth=trust", "--no-sync"]
+    for locale in locales:
+        done = subprocess.run(
+            [*command, f"--locale={locale}"],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            **account(),
+        )
+        if done.returncode == 0:
+            return
+    raise NoPostgreSQL(f"the data folder could not be created: {done.stderr.strip()}")
+
+
+def _drop_all(server: Server) -> None:
+    for name in server.database_names():
+        server.drop_database(name)
