@@ -39,9 +39,10 @@ _DEFINITION = "SELECT " + ", ".join(
         _OWN_SETTINGS,
     ]
 )
+# The version of the schema belongs to the definition: its table is left as it was prepared.
 _FILLED_TABLES = """
     SELECT oid::regclass::text FROM pg_class
-    WHERE relkind = 'r' AND oid >= 16384 AND pg_relation_size(oid) > 0
+    WHERE relkind = 'r' AND oid >= 16384 AND pg_relation_size(oid) > 0 AND relname <> 'log_alembic_version'
 """
 _RESET_SEQUENCES = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
 from logservice import create_app
-from logservice.store import accounts
+from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
+from tests.clean_databases import CleanDatabases
 from tests.postgresql_server import Server, missed, required, running
 from tests.rows import KEYS, NOW, PEOPLE
 
 MakeApp = Callable[..., Flask]
+Lend = Callable[[Path], AbstractContextManager[str]]
 
 
 class Clock:
@@ -55,11 +58,39 @@ def postgresql() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(params=["sqlite"])
-def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database; every test runs once on each engine that stands here."""
-    urls = {"sqlite": f"sqlite:///{tmp_path / 'log.db'}"}
-    return urls[request.param]
+@pytest.fixture(scope="session")
+def clean_databases(postgresql: Server) -> Iterator[CleanDatabases]:
+    """Databases with tables and without rows on the PostgreSQL server."""
+    with closing(CleanDatabases(postgresql, _create_tables)) as databases:
+        yield databases
+
+
+def _create_tables(url: str) -> None:
+    with closing(LogStore(create_engine(**dialects.engine_settings(url, "")))) as store:
+        store.create()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine that a test runs on: every test that needs a database runs once on each."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def lend(engine_name: str, request: pytest.FixtureRequest) -> Lend:
+    """Lend a database without rows; SQLite's is a file in the folder that is given."""
+    if engine_name == "sqlite":
+        return lambda folder: nullcontext(f"sqlite:///{folder / 'logservice.db'}")
+    databases: CleanDatabases = request.getfixturevalue("clean_databases")
+    return lambda folder: databases.lent()
+
+
+@pytest.fixture
+def db_url(lend: Lend, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without rows."""
+    with lend(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

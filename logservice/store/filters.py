@@ -155,6 +155,9 @@ class Filters(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def __repr__(self) -> str:
+        return f"Filters({self._values!r})"
+
     @property
     def fit_hourly(self) -> bool:
         """Whether the hourly buckets can answer."""

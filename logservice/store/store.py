@@ -75,9 +75,7 @@ class LogStore:
 
     def close(self) -> None:
         """Finish what was accepted and let go of the database."""
-        # Readers first: on SQLite the last connection to close folds the write-ahead log back.
-        self.dialect.close()
-        self.writer.close()
+        self.dialect.close(self.writer.close)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -1,9 +1,8 @@
-"""Every test of the store runs on every engine that `db_url` names, on a database of its own."""
+"""Every test of the store runs on every engine, on a database of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,25 +10,18 @@ from sqlalchemy import create_engine
 
 from logservice.store import dialects
 from logservice.store.store import LogStore
+from tests.conftest import Lend
 from tests.store_rows import NOW, within
 
-#: The URL of an empty database by the name of its engine; a relative file lies in the folder of the test.
-DATABASES = {"sqlite": "sqlite:///logservice.db"}
 OpenStore = Callable[..., LogStore]
 
 
-@pytest.fixture(scope="session", params=DATABASES)
-def db_url(request: pytest.FixtureRequest) -> str:
-    """The database that a test runs on."""
-    return DATABASES[request.param]
-
-
-def _opened(db_url: str, folder: Path) -> Iterator[OpenStore]:
+def _opened(db_url: str) -> Iterator[OpenStore]:
     stores: list[LogStore] = []
 
     def open_store(*, waiting_time: float = 10.0, **settings: Any) -> LogStore:
         settings = {"clock": lambda: NOW} | settings
-        engine = create_engine(**dialects.engine_settings(db_url, str(folder), waiting_time=waiting_time))
+        engine = create_engine(**dialects.engine_settings(db_url, "", waiting_time=waiting_time))
         stores.append(LogStore(engine, waiting_time=waiting_time, **settings))
         return stores[-1]
 
@@ -39,9 +31,9 @@ def _opened(db_url: str, folder: Path) -> Iterator[OpenStore]:
 
 
 @pytest.fixture
-def open_store(db_url: str, tmp_path: Path) -> Iterator[OpenStore]:
+def open_store(db_url: str) -> Iterator[OpenStore]:
     """Open stores on the database of this test, as several processes would; `clock` says noon of the day."""
-    yield from _opened(db_url, tmp_path)
+    yield from _opened(db_url)
 
 
 @pytest.fixture
@@ -51,7 +43,8 @@ def store(open_store: OpenStore) -> LogStore:
 
 
 @pytest.fixture(scope="module")
-def module_store(db_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogStore]:
+def module_store(lend: Lend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogStore]:
     """A store that the tests of a module share: they only read, or empty it first."""
-    for open_store in _opened(db_url, tmp_path_factory.mktemp("store")):
-        yield open_store()
+    with lend(tmp_path_factory.mktemp("store")) as url:
+        for open_store in _opened(url):
+            yield open_store()

@@ -1,65 +1,17 @@
-"""What each engine is told. This is the one file of tests that looks at SQL."""
+"""The engines: how they are named, opened and read, whichever it is."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
 from logservice.errors import InvalidValue, Unavailable
-from logservice.store import dialects, ids, recording, search
-from logservice.store.dialects import sqlite as sqlite_dialect
-from logservice.store.filters import Filters
-from logservice.store.prepared import prepared
-from logservice.store.scope import Scope
+from logservice.store import dialects, recording
 from logservice.store.store import LogStore
-from tests.store_rows import (
-    ALL,
-    DAY,
-    EVER,
-    FIELDS,
-    MIDNIGHT,
-    NOW,
-    SITE,
-    buckets,
-    contents,
-    make_record,
-    make_records,
-    page,
-    raw_rows,
-    rebuilt,
-    within,
-)
-
-
-@pytest.fixture
-def path(store: LogStore, tmp_path: Path) -> Path:
-    """The file of the store, created."""
-    store.create()
-    return tmp_path / "logservice.db"
-
-
-def pragmas(connection: Connection, *names: str) -> dict[str, Any]:
-    return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
-
-
-# The writer and the readers
-
-
-def test_the_writer_is_safe_against_power_cuts_and_checkpoints_by_itself_only(store: LogStore) -> None:
-    names = ("synchronous", "journal_mode", "auto_vacuum", "secure_delete", "wal_autocheckpoint")
-
-    assert store.write(lambda connection: pragmas(connection, *names)) == {
-        "synchronous": 2,
-        "journal_mode": "wal",
-        "auto_vacuum": 2,
-        "secure_delete": 0,
-        "wal_autocheckpoint": 0,
-    }
+from tests.store_rows import NOW, make_record, raw_rows, within
 
 
 def test_a_reader_cannot_write(store: LogStore) -> None:
@@ -71,12 +23,16 @@ def test_a_reader_cannot_write(store: LogStore) -> None:
     assert len(raw_rows(store)) == 1
 
 
-def test_readers_of_a_file_that_nobody_writes_see_it(open_store: Any) -> None:
-    store = open_store()
+def test_a_reading_sees_one_state_however_long_it_takes(store: LogStore) -> None:
     store.record([make_record()])
-    store.close()
 
-    assert len(raw_rows(open_store())) == 1
+    with store.reading() as connection:
+        count = connection.exec_driver_sql("SELECT count(*) FROM log_records")
+        assert count.scalar() == 1
+        within(5, lambda: store.record([make_record()]))
+        assert connection.exec_driver_sql("SELECT count(*) FROM log_records").scalar() == 1
+
+    assert store.count_all() == 2
 
 
 def test_reading_goes_on_while_somebody_writes(store: LogStore) -> None:
@@ -89,10 +45,6 @@ def test_reading_goes_on_while_somebody_writes(store: LogStore) -> None:
     assert store.write(work) == 1
 
 
-def test_the_file_is_for_its_owner_only(path: Path) -> None:
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
 def test_creating_again_and_at_once_changes_nothing(open_store: Any) -> None:
     store = open_store()
     store.record([make_record()])
@@ -101,195 +53,6 @@ def test_creating_again_and_at_once_changes_nothing(open_store: Any) -> None:
         open_store().create()
 
     assert len(raw_rows(store)) == 1
-
-
-def test_the_write_ahead_log_is_folded_back_and_stays_small(
-    store: LogStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_dialect, "_CHECKPOINT_BYTES", 200_000)
-
-    for seed in range(30):
-        store.record(make_records(50, seed=seed, content="x" * 500))
-
-    assert store.status()["wal_bytes"] < 1_500_000
-    assert store.status()["database_bytes"] > 500_000
-
-
-def test_a_checkpoint_is_not_made_again_after_every_small_write(
-    store: LogStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_dialect, "_CHECKPOINT_BYTES", 200_000)
-    store.record(make_records(500, content="x" * 1000))
-    made: list[str] = []
-    store.write(
-        lambda connection: connection.connection.driver_connection.set_trace_callback(  # type: ignore[union-attr]
-            lambda statement: made.append(statement) if "wal_checkpoint" in statement else None
-        )
-    )
-    made.clear()
-
-    for _ in range(20):
-        store.record([make_record()])
-
-    assert len(made) <= 2
-
-
-# A file that goes away
-
-
-def copy(path: Path) -> None:
-    """Back the database up, as an operator would."""
-    connection = sqlite3.connect(path)
-    connection.execute("VACUUM INTO ?", (str(path.with_name("copy")),))
-    connection.close()
-
-
-def lose(path: Path) -> None:
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
-
-
-def test_a_deleted_file_takes_no_writes(store: LogStore, path: Path) -> None:
-    store.record([make_record()])
-    lose(path)
-
-    with pytest.raises(Unavailable, match=r"deleted|not exist"):
-        within(10, lambda: store.record([make_record()]))
-
-
-def test_a_replaced_file_is_the_one_that_is_written_and_read_from_then_on(
-    store: LogStore, path: Path
-) -> None:
-    store.record([make_record(content="before")])
-    copy(path)
-    store.record([make_record(content="in the file that is lost")])
-    lose(path)
-    os.replace(path.with_name("copy"), path)
-
-    within(10, lambda: store.record([make_record(content="after")]))
-
-    assert contents(raw_rows(store)) == ["before", "after"]
-    assert buckets(store) == rebuilt(store)
-
-
-def test_a_file_that_comes_back_is_written_again(store: LogStore, path: Path) -> None:
-    store.record([make_record(content="before")])
-    copy(path)
-    lose(path)
-    with pytest.raises(Unavailable):
-        within(10, lambda: store.record([make_record(content="lost")]))
-
-    os.replace(path.with_name("copy"), path)
-    within(10, lambda: store.record([make_record(content="after")]))
-
-    assert contents(raw_rows(store)) == ["before", "after"]
-
-
-def test_reading_a_deleted_file_says_so(store: LogStore, path: Path) -> None:
-    store.record([make_record()])
-    lose(path)
-
-    with pytest.raises(Unavailable, match="exist"):
-        within(10, store.count_all)
-
-
-def test_a_database_without_tables_says_what_to_do(open_store: Any, tmp_path: Path) -> None:
-    (tmp_path / "logservice.db").touch()
-
-    with pytest.raises(Unavailable, match="init-db"):
-        open_store(auto_create=False).count_all()
-
-
-# Plans
-
-
-@pytest.fixture
-def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The plan of every statement that a store of many rows reads with, one text each."""
-    store.record(make_records(3000, days=20, content="the quick brown fox"))
-    store.write(lambda connection: connection.exec_driver_sql("ANALYZE"))
-    store.engine.dispose()
-    plans: list[str] = []
-    run = prepared.__call__
-
-    def explain(builder: Any, connection: Connection, values: Any, *shape: Any, **named: Any) -> Any:
-        statement = builder.compiled(connection.dialect, *shape, **named)
-        asked = f"EXPLAIN QUERY PLAN {statement.sql}", tuple(statement.parameters(values))
-        plans.append("\n".join(row[3] for row in connection.exec_driver_sql(*asked)))
-        return run(builder, connection, values, *shape, **named)
-
-    monkeypatch.setattr(prepared, "__call__", explain)
-    return plans
-
-
-def of_rows(plans: list[str]) -> str:
-    """Return the plan of the statement that read rows: the last one."""
-    assert "log_records" in plans[-1]
-    return plans[-1]
-
-
-@pytest.mark.parametrize("scope", [Scope.tokens([7]), Scope.tokens([7, 8])], ids=str)
-def test_the_rows_of_a_key_come_from_its_index(store: LogStore, planned: list[str], scope: Scope) -> None:
-    store.newest(scope, ALL, EVER, fields=FIELDS, limit=20)
-
-    assert "INDEX log_records_token (token_id=?" in of_rows(planned)
-
-
-def test_the_newest_rows_of_one_token_are_not_sorted(store: LogStore, planned: list[str]) -> None:
-    store.newest(Scope.tokens([7]), ALL, EVER, fields=FIELDS, limit=20)
-
-    assert "TEMP B-TREE" not in of_rows(planned)
-
-
-def test_the_page_of_a_user_comes_from_the_index_of_users(store: LogStore, planned: list[str]) -> None:
-    page(store, scope=Scope.user(2**31))
-
-    assert "INDEX log_records_user (user_id=? AND rowid>? AND rowid<?)" in of_rows(planned)
-
-
-def test_a_request_is_found_by_its_index(store: LogStore, planned: list[str]) -> None:
-    page(store, filters=Filters({"request_id": "r-1"}))
-
-    assert "INDEX log_records_request (request_id=?" in of_rows(planned)
-
-
-def test_the_page_of_the_site_reads_a_range_of_ids(store: LogStore, planned: list[str]) -> None:
-    page(store, filters=Filters({"model_name": "gpt-4o"}), page=5)
-
-    assert "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in of_rows(planned)
-    assert "SCAN" not in of_rows(planned)
-
-
-def test_a_search_starts_from_the_content_index(
-    store: LogStore, planned: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "FEW_ROWS", 0)
-
-    store.search(SITE, ALL, EVER, "absent words", fields=FIELDS, limit=100)
-
-    (plan,) = [plan for plan in planned if "log_contents_index" in plan]
-    first, *rest = [step for step in plan.splitlines() if step.startswith(("SCAN", "SEARCH"))]
-    assert first.startswith("SCAN log_contents_index VIRTUAL TABLE INDEX")
-    assert all("log_contents USING INTEGER PRIMARY KEY (rowid=?)" in step for step in rest)
-
-
-@pytest.mark.parametrize(
-    ("scope", "values", "index"),
-    [
-        (SITE, {}, "log_usage_site USING PRIMARY KEY (span=? AND bucket>? AND bucket<?)"),
-        (Scope.user(2**31), {}, "log_usage_hourly USING INDEX log_usage_hourly_user (user_id=? AND bucket>?"),
-        (SITE, {"username": "bob"}, "USING INDEX log_usage_hourly_username (username=? AND bucket>?"),
-    ],
-    ids=str,
-)
-def test_a_total_of_whole_days_never_reads_the_log(
-    store: LogStore, planned: list[str], scope: Scope, values: dict[str, Any], index: str
-) -> None:
-    span = ids.between(MIDNIGHT - 3 * DAY, MIDNIGHT - 1)
-    page(store, scope=scope, filters=Filters({**values, "model_name": "no such model"}), span=span)
-
-    assert "log_records" not in "".join(planned)
-    assert any(index in plan for plan in planned)
 
 
 # URLs
@@ -320,8 +83,6 @@ def test_a_refused_url_is_not_repeated_for_it_may_hold_a_password(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["log.db", "sub folder/日志 100%#1?.db"])
 def test_a_relative_file_lies_in_the_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
-    from sqlalchemy import create_engine
-
     escaped = name.replace("%", "%25").replace("#", "%23").replace("?", "%3F")
     for url in (f"sqlite:///file:{escaped}?uri=true",) if "?" in name else (f"sqlite:///{name}",):
         store = LogStore(create_engine(**dialects.engine_settings(url, str(tmp_path))), clock=lambda: NOW)
@@ -330,3 +91,16 @@ def test_a_relative_file_lies_in_the_folder_whatever_its_name(tmp_path: Path, na
         store.close()
 
     assert (tmp_path / name).is_file()
+
+
+def test_the_older_name_of_postgresql_is_understood() -> None:
+    for name in ("postgres", "postgresql", "postgresql+psycopg"):
+        settings = dialects.engine_settings(f"{name}://somebody@host/log", "")
+        assert settings["url"].drivername == "postgresql+psycopg"
+
+
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logservice.store.dialects.postgresql.find_spec", lambda name: None)
+
+    with pytest.raises(InvalidValue, match=r"logservice\[postgres\]"):
+        dialects.engine_settings("postgresql://host/log", "")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import insert
 
 from logservice.errors import InvalidValue
 from logservice.store import ids
 from logservice.store.ids import IdRange
 from logservice.store.store import LogStore
-from logservice.store.tables import records
 from tests.store_rows import MIDNIGHT, make_record, raw_rows, row_ids
 
 LAST = 2**32 - 1
@@ -121,13 +119,3 @@ def test_a_late_row_of_an_old_second_stands_behind_those_already_there(store: Lo
         store.record([make_record(created_at=MIDNIGHT + second, content=content)])
 
     assert [row["content"] for row in raw_rows(store)] == ["first", "second", "third", "later"]
-
-
-def test_a_full_second_stores_nothing_of_the_batch(store: LogStore) -> None:
-    full = ids.first_id(MIDNIGHT + 1) - 1
-    store.write(lambda connection: connection.execute(insert(records).values(id=full)))
-
-    with pytest.raises(InvalidValue, match=str(MIDNIGHT)):
-        store.record([make_record(created_at=MIDNIGHT - 1), make_record()])
-
-    assert row_ids(raw_rows(store)) == [full]

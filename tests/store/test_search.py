@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from logservice.store import ids, search
 from logservice.store.filters import Filters
@@ -267,29 +266,6 @@ def test_purged_rows_are_found_no_more(store: LogStore) -> None:
     list(store.purge(Purge(MIDNIGHT)))
 
     assert contents(found(store, "needle")) == ["needle new"]
-
-
-def test_a_purge_leaves_no_posting_behind(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "FEW_ROWS", 0)
-    record(store, {"content": "needle Straße"}, {"content": "unlike"}, {"content": "thing"})
-    first = row_ids(raw_rows(store))[0]
-
-    list(store.purge(Purge(MIDNIGHT + 1)))
-    record(store, {"content": "an entirely other text"}, {"content": "unlike"}, {"content": "thing"})
-
-    assert postings(store, "needle") == []
-    assert postings(store, "entirely") != []
-    assert row_ids(raw_rows(store))[0] == first, "the row id of the purged row is in use again"
-    assert found(store, "needle") == []
-    assert contents(found(store, "entirely")) == ["an entirely other text"]
-
-
-def postings(store: LogStore, keyword: str) -> list[int]:
-    """Return what the index itself holds, verified or not."""
-    index, terms = store.dialect.search_index, store.dialect.search_terms(keyword)
-    assert index is not None
-    with store.reading() as connection:
-        return list(connection.scalars(select(index.row_id).where(index.condition), {"terms": terms}))
 
 
 @pytest.mark.usefixtures("way")

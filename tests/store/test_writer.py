@@ -186,33 +186,6 @@ def test_after_closing_more_work_opens_the_database_again(store: LogStore) -> No
     assert contents(raw_rows(store)) == ["before", "after"]
 
 
-def test_a_failing_commit_fails_all_who_shared_it_and_the_next_write_works(store: LogStore) -> None:
-    def end_transaction(connection: Connection) -> None:
-        recording.insert(connection, store.dialect, [make_record(content="lost")])
-        connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
-
-    with pytest.raises(Exception, match=r"."):
-        within(10, lambda: store.write(end_transaction))
-
-    within(10, lambda: store.record([make_record(content="next")]))
-    assert contents(raw_rows(store)) == ["next"]
-    assert buckets(store) == rebuilt(store)
-
-
-def test_a_failure_of_one_store_does_not_lock_out_another(open_store: Any) -> None:
-    store, other = open_store(), open_store()
-    store.create()
-
-    def end_transaction(connection: Connection) -> None:
-        connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
-
-    with pytest.raises(Exception, match=r"."):
-        within(10, lambda: store.write(end_transaction))
-
-    within(10, lambda: other.record([make_record()]))
-    assert len(raw_rows(other)) == 1
-
-
 def test_two_stores_write_in_turn(open_store: Any) -> None:
     stores = [open_store() for _ in range(3)]
     stores[0].create()

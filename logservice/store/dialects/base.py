@@ -69,8 +69,8 @@ class Dialect(abc.ABC):
         """Forget connections that belong to the parent process."""
 
     @abc.abstractmethod
-    def close(self) -> None:
-        """Let go of the database."""
+    def close(self, finish_writing: Callable[[], None]) -> None:
+        """Let go of the database once what was accepted is written."""
 
     def status(self) -> dict[str, Any]:
         """Return figures about the engine, for operators."""

@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError
 
-from ...errors import InvalidValue
+from ...errors import InvalidValue, Unavailable
 from .. import ids
 from ..prepared import prepared
 from ..writer import Claim
@@ -76,6 +76,7 @@ class PostgreSQLDialect(Dialect):
             "lock_timeout": f"{waiting_time * 1000:.0f}",
             "statement_timeout": f"{STATEMENT_SECONDS * 1000}",
         }
+        self._warned: set[str] = set()
         if not shared:
             event.listen(engine, "connect", self._set_timeouts)
 
@@ -125,7 +126,8 @@ class PostgreSQLDialect(Dialect):
             bring_up(connection)
             self._index_contents(connection)
 
-    def close(self) -> None:
+    def close(self, finish_writing: Callable[[], None]) -> None:
+        finish_writing()
         if not self.shared:
             self.engine.dispose()
 
@@ -151,6 +153,7 @@ class PostgreSQLDialect(Dialect):
         with self._writes.connect() as connection, connection.begin():
             self._limit(connection)
             yield connection
+            _verify(connection)
 
     def claim(self, connection: Connection, claims: Iterable[Claim]) -> None:
         """Take advisory locks in the order of their keys, as all writers do; alone goes before shared."""
@@ -219,10 +222,15 @@ class PostgreSQLDialect(Dialect):
                 connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
                 connection.exec_driver_sql(_CREATE_SEARCH_INDEX)
         except DBAPIError as error:
-            log.warning("search has no index and reads all contents: pg_trgm: %s", self.lost(error))
+            self._warn_once(f"search has no index and reads all contents: pg_trgm: {self.lost(error)}")
             return
         if connection.scalar(_CTYPE) in ("C", "POSIX"):
-            log.warning("search has no index for other than Latin letters: the database has LC_CTYPE C")
+            self._warn_once("search has no index for other than Latin letters: the database has LC_CTYPE C")
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            log.warning(message)
 
     def index_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
         """The index belongs to the table."""
@@ -250,6 +258,13 @@ def _key(name: str) -> int:
     return int.from_bytes(blake2b(f"logservice {name}".encode(), digest_size=8).digest(), signed=True)
 
 
+def _verify(connection: Connection) -> None:
+    """Refuse to commit what is lost: after an error that somebody swallowed, COMMIT quietly undoes it all."""
+    driver: Any = connection.connection.driver_connection
+    if driver.info.transaction_status.name == "INERROR":
+        raise Unavailable("the database ended the transaction by itself", retry_after=5)
+
+
 def _cursor(connection: Connection) -> Any:
     return connection.connection.cursor()
 
@@ -257,9 +272,11 @@ def _cursor(connection: Connection) -> Any:
 @prepared
 def _locks() -> Executable:
     """Take advisory locks one after the other, in the order they are given."""
-    claims = func.unnest(
-        bindparam("keys", type_=ARRAY(BigInteger)), bindparam("shared", type_=ARRAY(Boolean))
-    ).table_valued(column("key", BigInteger), column("shared", Boolean), name="claims")
+    claims = (
+        func.unnest(bindparam("keys", type_=ARRAY(BigInteger)), bindparam("shared", type_=ARRAY(Boolean)))
+        .table_valued(column("key", BigInteger), column("shared", Boolean))
+        .render_derived()
+    )
     # Cast to text, for the functions return void.
     together = func.pg_advisory_xact_lock_shared(claims.c.key).cast(Text)
     alone = func.pg_advisory_xact_lock(claims.c.key).cast(Text)
@@ -288,7 +305,9 @@ def _taken() -> Executable:
 def _addition(table: Table) -> Executable:
     """Add rows given as one array for each column."""
     arrays = [bindparam(one.name, type_=ARRAY(one.type)) for one in table.c]
-    given = func.unnest(*arrays).table_valued(*(column(one.name, one.type) for one in table.c))
+    given = (
+        func.unnest(*arrays).table_valued(*(column(one.name, one.type) for one in table.c)).render_derived()
+    )
     statement: Executable = add_up("postgresql", table, select(*given.c))
     return statement
 

@@ -127,8 +127,10 @@ class SQLiteDialect(Dialect):
         self.engine.dispose(close=False)
         self._connection = None
 
-    def close(self) -> None:
+    def close(self, finish_writing: Callable[[], None]) -> None:
+        # Readers first: the last connection to close folds the write-ahead log back, and readers may not.
         self.engine.dispose()
+        finish_writing()
 
     def status(self) -> dict[str, Any]:
         return {"database_bytes": self.path.stat().st_size, "wal_bytes": self._wal_bytes()}

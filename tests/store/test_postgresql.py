@@ -1,0 +1,409 @@
+"""PostgreSQL: ids from a sequence, locks between writers, limits of time, a server that comes and goes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+
+from logservice.errors import InvalidValue, Unavailable
+from logservice.store import dialects, ids, recording, search
+from logservice.store.dialects import postgresql as postgresql_dialect
+from logservice.store.filters import Filters
+from logservice.store.prepared import prepared
+from logservice.store.scope import Scope
+from logservice.store.store import LogStore
+from tests.postgresql_server import Server, private, required
+from tests.store_rows import (
+    ALL,
+    DAY,
+    EVER,
+    FIELDS,
+    MIDNIGHT,
+    NOW,
+    SITE,
+    at_once,
+    buckets,
+    contents,
+    make_record,
+    make_records,
+    page,
+    raw_rows,
+    rebuilt,
+    row_ids,
+    within,
+)
+
+pytestmark = pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True, scope="session")
+
+
+@pytest.fixture(autouse=True)
+def engine(engine_name: str) -> str:
+    """Have all tests of this file run on one engine only."""
+    return engine_name
+
+
+def set_sequence(store: LogStore, number: int) -> None:
+    """Have the sequence give this number next."""
+    store.write(
+        lambda connection: connection.exec_driver_sql(f"SELECT setval('log_sequence', {number}, false)")
+    )
+
+
+def numbers(store: LogStore) -> list[int]:
+    """Return the sequence part of all ids, oldest first."""
+    return [row_id % ids.SEQUENCES for row_id in row_ids(raw_rows(store))]
+
+
+# Ids
+
+
+def test_the_sequence_begins_anew_at_its_end(store: LogStore) -> None:
+    store.create()
+    set_sequence(store, ids.SEQUENCES - 2)
+
+    for _ in range(4):
+        store.record([make_record()])
+
+    assert numbers(store) == [0, 1, ids.SEQUENCES - 2, ids.SEQUENCES - 1]
+
+
+def test_a_batch_keeps_its_order_where_the_sequence_begins_anew(store: LogStore) -> None:
+    store.create()
+    set_sequence(store, ids.SEQUENCES - 3)
+
+    store.record([make_record(content=str(number)) for number in range(10)])
+
+    assert contents(raw_rows(store)) == [str(number) for number in range(10)]
+
+
+def test_a_number_that_an_old_row_has_is_not_given_again(store: LogStore) -> None:
+    store.record([make_record(content=f"old {number}") for number in range(20)])
+    taken = set(row_ids(raw_rows(store)))
+    set_sequence(store, min(numbers(store)))
+
+    store.record([make_record(content=f"new {number}") for number in range(20)])
+    store.record([make_record(created_at=MIDNIGHT + 1, content="of another second")])
+
+    rows = raw_rows(store)
+    new = [row for row in rows if row["id"] not in taken]
+    assert len(rows) == 41
+    assert contents(new) == [*(f"new {number}" for number in range(20)), "of another second"]
+    assert buckets(store) == rebuilt(store)
+
+
+def test_a_full_second_stores_nothing_of_the_batch(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of eight rows, for one of two million takes a while to fill."""
+    store.create()
+    monkeypatch.setattr(ids, "SEQUENCES", 8)
+    set_sequence(store, 0)
+    store.record([make_record() for _ in range(8)])
+    set_sequence(store, 0)
+
+    with pytest.raises(InvalidValue, match=str(MIDNIGHT)):
+        store.record([make_record(created_at=MIDNIGHT - 1), make_record()])
+
+    assert {ids.second_of(row_id) for row_id in row_ids(raw_rows(store))} == {MIDNIGHT}
+    assert len(raw_rows(store)) == 8
+
+
+# Several writers
+
+
+def test_whoever_two_writers_meet_at_once_is_registered_once(open_store: Any) -> None:
+    stores = [open_store() for _ in range(4)]
+    stores[0].create()
+
+    results = at_once(
+        [
+            lambda store=store, turn=turn: store.record(
+                [make_record(username=f"new {turn}", token_name="t", token_key=f"sk-of-new-{turn}")]
+            )
+            for turn in range(5)
+            for store in stores
+        ]
+    )
+
+    assert results == [""] * 20
+    rows = raw_rows(stores[0])
+    assert len({(row["username"], row["user_id"], row["token_id"]) for row in rows}) == 5
+    assert len({row["user_id"] for row in rows}) == len({row["token_id"] for row in rows}) == 5
+
+
+def test_writers_of_the_same_buckets_do_not_stop_each_other(open_store: Any) -> None:
+    """Batches with the same keys in many orders, written through four connections at once."""
+    stores = [open_store() for _ in range(4)]
+    stores[0].create()
+
+    results = at_once(
+        [
+            lambda store=store, seed=seed: [store.record(make_records(50, seed=seed)) for _ in range(5)]
+            for seed, store in enumerate(stores * 2)
+        ]
+    )
+
+    assert results == [[""] * 5] * 8
+    assert stores[0].count_all() == stores[0].count_raw() == 8 * 5 * 50
+    assert buckets(stores[0]) == rebuilt(stores[0])
+
+
+def test_rows_of_a_week_wait_for_the_purge_of_it_and_no_others(open_store: Any) -> None:
+    purging, writing = open_store(), open_store(waiting_time=1.0)
+    purging.record(make_records(50))
+    purged, done = threading.Event(), threading.Event()
+
+    def work(connection: Any) -> None:
+        purged.set()
+        assert done.wait(20)
+
+    week = recording.week_claim(MIDNIGHT - DAY, shared=False)
+    thread = threading.Thread(target=lambda: purging.write(work, claims=[week]), daemon=True)
+    thread.start()
+    try:
+        assert purged.wait(5)
+        with pytest.raises(Unavailable, match="locked"):
+            writing.record([make_record(created_at=MIDNIGHT - DAY)])
+        within(5, lambda: writing.record([make_record(created_at=MIDNIGHT - 30 * DAY)]))
+    finally:
+        done.set()
+        thread.join(5)
+
+    assert writing.count_all() == writing.count_raw() == 51
+
+
+def test_an_error_that_was_swallowed_fails_the_commit(store: LogStore) -> None:
+    store.create()
+
+    def work(connection: Any) -> None:
+        recording.insert(connection, store.dialect, [make_record(content="lost")])
+        with contextlib.suppress(psycopg.Error):
+            connection.connection.cursor().execute("SELECT 1 / 0")
+
+    with pytest.raises(Unavailable, match="ended the transaction"):
+        within(10, lambda: store.write(work))
+
+    store.record([make_record(content="next")])
+    assert contents(raw_rows(store)) == ["next"]
+
+
+# Limits
+
+
+def test_a_lock_that_is_held_too_long_is_an_error_that_stores_nothing(open_store: Any, db_url: str) -> None:
+    store = open_store(waiting_time=0.5)
+    store.record([make_record(content="before")])
+
+    with psycopg.connect(db_url) as holder:
+        holder.execute("LOCK TABLE log_records IN EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match=r"locked for more than 0\.5 seconds"):
+            within(10, lambda: store.record([make_record(content="too late")]))
+
+    store.record([make_record(content="after")])
+    assert contents(raw_rows(store)) == ["before", "after"]
+
+
+def test_a_statement_that_takes_too_long_is_cancelled(
+    open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_dialect, "STATEMENT_SECONDS", 0.2)
+    store = open_store()
+    store.create()
+
+    with pytest.raises(Unavailable, match="took longer"), store.reading() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(10)")
+
+    assert store.count_all() == 0
+
+
+def test_a_hosts_engine_is_used_and_left_as_it_was(db_url: str) -> None:
+    url = dialects.engine_settings(db_url, "")["url"]
+    with closing_engine(url) as engine:
+        store = LogStore(engine, waiting_time=3.0, clock=lambda: NOW, shared=True)
+        store.record([make_record()])
+
+        assert store.count_all() == 1
+        with store.reading() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "3s"
+        store.close()
+        with engine.connect() as connection:
+            shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in SHOWN]
+        assert shown == ["0", "0", "read committed", "off"]
+
+
+SHOWN = ("lock_timeout", "statement_timeout", "transaction_isolation", "transaction_read_only")
+
+
+@contextmanager
+def closing_engine(url: Any) -> Iterator[Any]:
+    engine = create_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+# Search
+
+
+def found(store: LogStore, keyword: str) -> list[str]:
+    return contents(store.search(SITE, ALL, EVER, keyword, fields=FIELDS, limit=100))
+
+
+def bare_store(server: Server, name: str, **connect: Any) -> LogStore:
+    settings = dialects.engine_settings(server.url(name), "")
+    settings["url"] = settings["url"].set(**connect) if connect else settings["url"]
+    return LogStore(create_engine(**settings), clock=lambda: NOW)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_where_the_extension_cannot_be_created_search_is_right_all_the_same(
+    postgresql: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+    postgresql.create_database("without_extension")
+    try:
+        with postgresql.connected("without_extension") as connection:
+            connection.execute("CREATE ROLE guest LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO guest")
+        with closing(bare_store(postgresql, "without_extension", username="guest")) as store:
+            store.create()
+            store.create()
+            store.record([make_record(content="Straße 7"), make_record(content="模型错误")])
+
+            assert found(store, "STRASSE") == ["Straße 7"]
+            assert found(store, "型错") == ["模型错误"]
+            assert found(store, "absent") == []
+        assert len(warnings(caplog)) == 1
+        assert "pg_trgm" in warnings(caplog)[0]
+    finally:
+        postgresql.drop_database("without_extension")
+        with postgresql.connected() as connection:
+            connection.execute("DROP ROLE IF EXISTS guest")
+
+
+def test_where_the_ctype_is_c_search_is_right_all_the_same(
+    postgresql: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+    postgresql.create_database("ctype_c", locale="C")
+    try:
+        with closing(bare_store(postgresql, "ctype_c")) as store:
+            store.record([make_record(content="Straße 7"), make_record(content="模型错误")])
+
+            assert found(store, "STRASSE") == ["Straße 7"]
+            assert found(store, "模型错") == ["模型错误"]
+            assert found(store, "型") == ["模型错误"]
+        assert [message for message in warnings(caplog) if "LC_CTYPE" in message]
+    finally:
+        postgresql.drop_database("ctype_c")
+
+
+# A server that comes and goes
+
+
+def test_after_a_restart_of_the_server_it_is_used_again(tmp_path: Path) -> None:
+    with required(private()) as server:
+        server.create_database("log")
+        with closing(bare_store(server, "log")) as store:
+            store.record([make_record(content="before")])
+            store.count_all()
+            server.stop(immediate=True)
+
+            for call in (store.count_all, lambda: store.record([make_record(content="lost")])):
+                with pytest.raises(Unavailable):
+                    within(20, call)
+
+            server.start()
+            within(20, lambda: store.record([make_record(content="after")]))
+            assert contents(raw_rows(store)) == ["before", "after"]
+            assert buckets(store) == rebuilt(store)
+
+
+def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path) -> None:
+    with required(private()) as server:
+        server.create_database("log")
+        with closing(bare_store(server, "log")) as store:
+            store.record([make_record(content="before")])
+            server.restart()
+
+            assert store.count_all() == 1
+            within(20, lambda: store.record([make_record(content="after")]))
+            assert contents(raw_rows(store)) == ["before", "after"]
+
+
+# Plans
+
+
+@pytest.fixture
+def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The plan of every statement that a store of many rows reads with, one text each."""
+    store.record(make_records(20_000, days=20, content="the quick brown fox"))
+    with store.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
+    plans: list[str] = []
+    run = prepared.__call__
+
+    def explain(builder: Any, connection: Any, values: Any, *shape: Any, **named: Any) -> Any:
+        statement = builder.compiled(connection.dialect, *shape, **named)
+        cursor = connection.connection.cursor()
+        cursor.execute(f"EXPLAIN {statement.sql}", statement.parameters(values))
+        plans.append("\n".join(line for (line,) in cursor.fetchall()))
+        return run(builder, connection, values, *shape, **named)
+
+    monkeypatch.setattr(prepared, "__call__", explain)
+    return plans
+
+
+@pytest.mark.parametrize("scope", [Scope.tokens([7]), Scope.tokens([7, 8])], ids=str)
+def test_the_rows_of_a_key_come_from_its_index(store: LogStore, planned: list[str], scope: Scope) -> None:
+    store.newest(scope, ALL, EVER, fields=FIELDS, limit=20)
+
+    assert "log_records_token" in planned[-1]
+    assert "Seq Scan" not in planned[-1]
+
+
+def test_the_page_of_a_user_comes_from_the_index_of_users(store: LogStore, planned: list[str]) -> None:
+    page(store, scope=Scope.user(2**31))
+
+    assert "log_records_user" in planned[-1] or "log_records_pkey" in planned[-1]
+    assert "Seq Scan" not in planned[-1]
+
+
+def test_a_request_is_found_by_its_index(store: LogStore, planned: list[str]) -> None:
+    page(store, filters=Filters({"request_id": "r-rare"}))
+
+    assert "log_records_request" in "".join(planned)
+    assert "Seq Scan on log_records" not in "".join(planned)
+
+
+def test_a_search_without_a_match_asks_the_substring_index(
+    store: LogStore, planned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+    store.record([make_record(content=f"text number {number}") for number in range(20_000)])
+    store.write(lambda connection: connection.exec_driver_sql("ANALYZE log_contents"))
+    planned.clear()
+
+    store.search(SITE, ALL, EVER, "absent words", fields=FIELDS, limit=100)
+
+    [plan] = [plan for plan in planned if "log_contents" in plan]
+    assert "log_contents_search" in plan
+
+
+def test_a_total_of_whole_days_never_reads_the_log(store: LogStore, planned: list[str]) -> None:
+    span = ids.between(MIDNIGHT - 3 * DAY, MIDNIGHT - 1)
+    for scope, values in ((SITE, {}), (Scope.user(2**31), {}), (SITE, {"username": "bob"})):
+        page(store, scope=scope, filters=Filters({**values, "model_name": "no such model"}), span=span)
+
+    assert "log_records" not in "".join(planned)
+    assert "Seq Scan on log_usage_site" not in "".join(planned)

@@ -1,0 +1,351 @@
+"""SQLite: how the file is opened, what becomes of it, and which indexes serve which question."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from logservice.errors import InvalidValue, Unavailable
+from logservice.store import ids, recording, search
+from logservice.store.dialects import sqlite as sqlite_dialect
+from logservice.store.filters import Filters
+from logservice.store.prepared import prepared
+from logservice.store.retention import Purge
+from logservice.store.scope import Scope
+from logservice.store.store import LogStore
+from logservice.store.tables import records
+from tests.store_rows import (
+    ALL,
+    DAY,
+    EVER,
+    FIELDS,
+    MIDNIGHT,
+    SITE,
+    Row,
+    buckets,
+    contents,
+    make_record,
+    make_records,
+    page,
+    raw_rows,
+    rebuilt,
+    record,
+    row_ids,
+    within,
+)
+
+pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
+
+
+@pytest.fixture(autouse=True)
+def engine(engine_name: str) -> str:
+    """Have all tests of this file run on one engine only."""
+    return engine_name
+
+
+@pytest.fixture
+def path(store: LogStore, tmp_path: Path) -> Path:
+    """The file of the store, created."""
+    store.create()
+    return tmp_path / "logservice.db"
+
+
+def pragmas(connection: Connection, *names: str) -> dict[str, Any]:
+    return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+
+
+# The writer and the readers
+
+
+def test_the_writer_is_safe_against_power_cuts_and_checkpoints_by_itself_only(store: LogStore) -> None:
+    names = ("synchronous", "journal_mode", "auto_vacuum", "secure_delete", "wal_autocheckpoint")
+
+    assert store.write(lambda connection: pragmas(connection, *names)) == {
+        "synchronous": 2,
+        "journal_mode": "wal",
+        "auto_vacuum": 2,
+        "secure_delete": 0,
+        "wal_autocheckpoint": 0,
+    }
+
+
+def test_a_reader_cannot_write(store: LogStore) -> None:
+    store.record([make_record()])
+
+    with pytest.raises(Unavailable, match=r"readonly|read-only"), store.reading() as connection:
+        connection.exec_driver_sql("DELETE FROM log_records")
+
+    assert len(raw_rows(store)) == 1
+
+
+def test_readers_of_a_file_that_nobody_writes_see_it(open_store: Any) -> None:
+    store = open_store()
+    store.record([make_record()])
+    store.close()
+
+    assert len(raw_rows(open_store())) == 1
+
+
+def test_the_file_is_for_its_owner_only(path: Path) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_write_ahead_log_is_folded_back_and_stays_small(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_dialect, "_CHECKPOINT_BYTES", 200_000)
+
+    for seed in range(30):
+        store.record(make_records(50, seed=seed, content="x" * 500))
+
+    assert store.status()["wal_bytes"] < 1_500_000
+    assert store.status()["database_bytes"] > 500_000
+
+
+def test_a_checkpoint_is_not_made_again_after_every_small_write(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_dialect, "_CHECKPOINT_BYTES", 200_000)
+    store.record(make_records(500, content="x" * 1000))
+    made: list[str] = []
+    store.write(
+        lambda connection: connection.connection.driver_connection.set_trace_callback(  # type: ignore[union-attr]
+            lambda statement: made.append(statement) if "wal_checkpoint" in statement else None
+        )
+    )
+    made.clear()
+
+    for _ in range(20):
+        store.record([make_record()])
+
+    assert len(made) <= 2
+
+
+def test_a_full_second_stores_nothing_of_the_batch(store: LogStore) -> None:
+    full = ids.first_id(MIDNIGHT + 1) - 1
+    store.write(lambda connection: connection.execute(insert(records).values(id=full)))
+
+    with pytest.raises(InvalidValue, match=str(MIDNIGHT)):
+        store.record([make_record(created_at=MIDNIGHT - 1), make_record()])
+
+    assert row_ids(raw_rows(store)) == [full]
+
+
+def test_a_failing_commit_fails_all_who_shared_it_and_the_next_write_works(store: LogStore) -> None:
+    def end_transaction(connection: Connection) -> None:
+        recording.insert(connection, store.dialect, [make_record(content="lost")])
+        connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+
+    with pytest.raises(Exception, match=r"."):
+        within(10, lambda: store.write(end_transaction))
+
+    within(10, lambda: store.record([make_record(content="next")]))
+    assert contents(raw_rows(store)) == ["next"]
+    assert buckets(store) == rebuilt(store)
+
+
+def test_a_failure_of_one_store_does_not_lock_out_another(open_store: Any) -> None:
+    store, other = open_store(), open_store()
+    store.create()
+
+    def end_transaction(connection: Connection) -> None:
+        connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+
+    with pytest.raises(Exception, match=r"."):
+        within(10, lambda: store.write(end_transaction))
+
+    within(10, lambda: other.record([make_record()]))
+    assert len(raw_rows(other)) == 1
+
+
+# A file that goes away
+
+
+def copy(path: Path) -> None:
+    """Back the database up, as an operator would."""
+    connection = sqlite3.connect(path)
+    connection.execute("VACUUM INTO ?", (str(path.with_name("copy")),))
+    connection.close()
+
+
+def lose(path: Path) -> None:
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def test_a_deleted_file_takes_no_writes(store: LogStore, path: Path) -> None:
+    store.record([make_record()])
+    lose(path)
+
+    with pytest.raises(Unavailable, match=r"deleted|not exist"):
+        within(10, lambda: store.record([make_record()]))
+
+
+def test_a_replaced_file_is_the_one_that_is_written_and_read_from_then_on(
+    store: LogStore, path: Path
+) -> None:
+    store.record([make_record(content="before")])
+    copy(path)
+    store.record([make_record(content="in the file that is lost")])
+    lose(path)
+    os.replace(path.with_name("copy"), path)
+
+    within(10, lambda: store.record([make_record(content="after")]))
+
+    assert contents(raw_rows(store)) == ["before", "after"]
+    assert buckets(store) == rebuilt(store)
+
+
+def test_a_file_that_comes_back_is_written_again(store: LogStore, path: Path) -> None:
+    store.record([make_record(content="before")])
+    copy(path)
+    lose(path)
+    with pytest.raises(Unavailable):
+        within(10, lambda: store.record([make_record(content="lost")]))
+
+    os.replace(path.with_name("copy"), path)
+    within(10, lambda: store.record([make_record(content="after")]))
+
+    assert contents(raw_rows(store)) == ["before", "after"]
+
+
+def test_reading_a_deleted_file_says_so(store: LogStore, path: Path) -> None:
+    store.record([make_record()])
+    lose(path)
+
+    with pytest.raises(Unavailable, match="exist"):
+        within(10, store.count_all)
+
+
+def test_a_database_without_tables_says_what_to_do(open_store: Any, tmp_path: Path) -> None:
+    (tmp_path / "logservice.db").touch()
+
+    with pytest.raises(Unavailable, match="init-db"):
+        open_store(auto_create=False).count_all()
+
+
+# The search index
+
+
+def test_a_purge_leaves_no_posting_behind(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+    record(store, {"content": "needle Straße"}, {"content": "unlike"}, {"content": "thing"})
+    first = row_ids(raw_rows(store))[0]
+
+    list(store.purge(Purge(MIDNIGHT + 1)))
+    record(store, {"content": "an entirely other text"}, {"content": "unlike"}, {"content": "thing"})
+
+    assert postings(store, "needle") == []
+    assert postings(store, "entirely") != []
+    assert row_ids(raw_rows(store))[0] == first, "the row id of the purged row is in use again"
+    assert found(store, "needle") == []
+    assert contents(found(store, "entirely")) == ["an entirely other text"]
+
+
+def postings(store: LogStore, keyword: str) -> list[int]:
+    """Return what the index itself holds, verified or not."""
+    index, terms = store.dialect.search_index, store.dialect.search_terms(keyword)
+    assert index is not None
+    with store.reading() as connection:
+        return list(connection.scalars(select(index.row_id).where(index.condition), {"terms": terms}))
+
+
+def found(store: LogStore, keyword: str) -> list[Row]:
+    return store.search(SITE, ALL, EVER, keyword, fields=FIELDS, limit=100)
+
+
+# Plans
+
+
+@pytest.fixture
+def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The plan of every statement that a store of many rows reads with, one text each."""
+    store.record(make_records(3000, days=20, content="the quick brown fox"))
+    store.write(lambda connection: connection.exec_driver_sql("ANALYZE"))
+    store.engine.dispose()
+    plans: list[str] = []
+    run = prepared.__call__
+
+    def explain(builder: Any, connection: Connection, values: Any, *shape: Any, **named: Any) -> Any:
+        statement = builder.compiled(connection.dialect, *shape, **named)
+        asked = f"EXPLAIN QUERY PLAN {statement.sql}", tuple(statement.parameters(values))
+        plans.append("\n".join(row[3] for row in connection.exec_driver_sql(*asked)))
+        return run(builder, connection, values, *shape, **named)
+
+    monkeypatch.setattr(prepared, "__call__", explain)
+    return plans
+
+
+def of_rows(plans: list[str]) -> str:
+    """Return the plan of the statement that read rows: the last one."""
+    assert "log_records" in plans[-1]
+    return plans[-1]
+
+
+@pytest.mark.parametrize("scope", [Scope.tokens([7]), Scope.tokens([7, 8])], ids=str)
+def test_the_rows_of_a_key_come_from_its_index(store: LogStore, planned: list[str], scope: Scope) -> None:
+    store.newest(scope, ALL, EVER, fields=FIELDS, limit=20)
+
+    assert "INDEX log_records_token (token_id=?" in of_rows(planned)
+
+
+def test_the_newest_rows_of_one_token_are_not_sorted(store: LogStore, planned: list[str]) -> None:
+    store.newest(Scope.tokens([7]), ALL, EVER, fields=FIELDS, limit=20)
+
+    assert "TEMP B-TREE" not in of_rows(planned)
+
+
+def test_the_page_of_a_user_comes_from_the_index_of_users(store: LogStore, planned: list[str]) -> None:
+    page(store, scope=Scope.user(2**31))
+
+    assert "INDEX log_records_user (user_id=? AND rowid>? AND rowid<?)" in of_rows(planned)
+
+
+def test_a_request_is_found_by_its_index(store: LogStore, planned: list[str]) -> None:
+    page(store, filters=Filters({"request_id": "r-1"}))
+
+    assert "INDEX log_records_request (request_id=?" in of_rows(planned)
+
+
+def test_the_page_of_the_site_reads_a_range_of_ids(store: LogStore, planned: list[str]) -> None:
+    page(store, filters=Filters({"model_name": "gpt-4o"}), page=5)
+
+    assert "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in of_rows(planned)
+    assert "SCAN" not in of_rows(planned)
+
+
+def test_a_search_starts_from_the_content_index(
+    store: LogStore, planned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW_ROWS", 0)
+
+    store.search(SITE, ALL, EVER, "absent words", fields=FIELDS, limit=100)
+
+    (plan,) = [plan for plan in planned if "log_contents_index" in plan]
+    first, *rest = [step for step in plan.splitlines() if step.startswith(("SCAN", "SEARCH"))]
+    assert first.startswith("SCAN log_contents_index VIRTUAL TABLE INDEX")
+    assert all("log_contents USING INTEGER PRIMARY KEY (rowid=?)" in step for step in rest)
+
+
+@pytest.mark.parametrize(
+    ("scope", "values", "index"),
+    [
+        (SITE, {}, "log_usage_site USING PRIMARY KEY (span=? AND bucket>? AND bucket<?)"),
+        (Scope.user(2**31), {}, "log_usage_hourly USING INDEX log_usage_hourly_user (user_id=? AND bucket>?"),
+        (SITE, {"username": "bob"}, "USING INDEX log_usage_hourly_username (username=? AND bucket>?"),
+    ],
+    ids=str,
+)
+def test_a_total_of_whole_days_never_reads_the_log(
+    store: LogStore, planned: list[str], scope: Scope, values: dict[str, Any], index: str
+) -> None:
+    span = ids.between(MIDNIGHT - 3 * DAY, MIDNIGHT - 1)
+    page(store, scope=scope, filters=Filters({**values, "model_name": "no such model"}), span=span)
+
+    assert "log_records" not in "".join(planned)
+    assert any(index in plan for plan in planned)
