@@ -1,12 +1,14 @@
 # All that one needs to run logservice and to work on it. `make help` prints the targets from the comments beside them.
 
 PYTHON ?= python3
+ROWS ?= 500000
+ENGINE ?= sqlite
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint check format clean
+.PHONY: help run demo test lint check format bench clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ check: lint test  ## Do both: lint, then test
 format: $(VENV)/.installed-dev  ## Put code into its format and mend what ruff can mend
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.installed-dev  ## Measure against a gateway's own table: make bench ROWS=5000000 ENGINE=postgresql
+	@exec $(VENV)/bin/python -m benchmarks --rows $(ROWS) --engine $(ENGINE) $(ARGS)
 
 clean:  ## Remove .venv and caches; instance/ and its databases stay
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

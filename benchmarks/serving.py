@@ -1,0 +1,117 @@
+"""The service as it really runs: gunicorn with the packaged settings, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from logservice.cli.serving import gunicorn_command
+from logservice.store import accounts
+
+from .calling import Caller, Refused
+from .pairs import Pair
+from .processes import children
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """The access tokens of an admin, of a producer, and of somebody whose rows are in the log."""
+
+    admin: str
+    writer: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service: where it listens, its master process, and who may call it."""
+
+    port: int
+    process: int
+    logins: Logins
+
+    def call(self, who: str = "admin") -> Caller:
+        """Return a connection of the admin, the writer or the user."""
+        return Caller(self.port, getattr(self.logins, who))
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return children(self.process)
+
+    def total(self) -> int:
+        """Return how many rows the service says there are."""
+        with self.call() as caller:
+            found: int = caller.data("/api/log/?page_size=1")["total"]
+            return found
+
+
+def add_logins(pair: Pair, user_id: int, username: str) -> Logins:
+    """Give logins to three people; the user is one whom the rows know."""
+    logins = Logins(accounts.new_secret(), accounts.new_secret(), accounts.new_secret())
+    with closing(pair.open_store()) as store:
+        store.write(lambda to: accounts.add_user(to, "bench-admin", role="admin", secret=logins.admin))
+        store.write(lambda to: accounts.add_user(to, "bench-writer", role="writer", secret=logins.writer))
+        store.write(lambda to: accounts.add_user(to, username, user_id=user_id, secret=logins.user))
+    return logins
+
+
+@contextmanager
+def serving(pair: Pair, logins: Logins, *, log: Path, workers: int = 2) -> Iterator[Service]:
+    """Serve our database of a pair until the block ends. What gunicorn prints is appended to `log`."""
+    port = _free_port()
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("LOGSERVICE_")}
+    ours = {"LOGSERVICE_INSTANCE_PATH": str(pair.folder), "LOGSERVICE_DATABASE_URL": pair.url}
+    with log.open("ab") as output:
+        # A session of its own: Ctrl-C is for us, and we stop the service in order.
+        process = subprocess.Popen(
+            gunicorn_command(f"127.0.0.1:{port}", workers=workers, threads=None),
+            env={**outside, **ours},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        service = Service(port, process.pid, logins)
+        _wait_until_ready(service, process)
+        yield service
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(service: Service, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with service.call() as caller:
+                caller.raw("/readyz")
+        except (OSError, Refused):
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the service did not start; what it said is in the log beside the results")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=STOP_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
