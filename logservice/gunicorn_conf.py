@@ -44,9 +44,20 @@ class RequestLogger(Logger):
 
     def atoms(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> Any:
         """Quote the path again: it comes decoded, and %0A in it would forge a line of the log."""
-        atoms = super().atoms(resp, req, environ, request_time)
-        atoms["U"] = quote(environ.get("PATH_INFO", ""), encoding="latin-1")
-        return atoms
+        path = quote(environ.get("PATH_INFO", ""), encoding="latin-1")
+        if self.cfg.access_log_format != access_log_format:
+            return {**super().atoms(resp, req, environ, request_time), "U": path}
+        # No more than our own line needs: gunicorn copies every header of each request and answer.
+        return {
+            "t": self.now(),
+            "h": environ.get("REMOTE_ADDR", "-"),
+            "m": environ.get("REQUEST_METHOD"),
+            "U": path,
+            "s": str(resp.status).partition(" ")[0],
+            "B": resp.sent,
+            "M": request_time // timedelta(milliseconds=1),
+            "a": environ.get("HTTP_USER_AGENT", "-"),
+        }
 
 
 # This machine only: who else may connect is a decision, not a default.

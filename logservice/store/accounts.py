@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from ..errors import AlreadyExists, InvalidValue, NotFound
 from .filters import OneOf
-from .prepared import prepared
+from .prepared import Reader, prepared
 from .records import hash_key, key_hashes
 from .tables import tokens, users
 
@@ -125,7 +125,7 @@ def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
 # -- looking up --------------------------------------------------------------------------------------------
 
 
-def by_access_token(connection: Connection, secret: str) -> User | None:
+def by_access_token(connection: Reader, secret: str) -> User | None:
     """Return the user whose access token this is, unless disabled."""
     found = _users_with_token(connection, {"hash": hash_secret(secret)})
     known = [User(*row) for row in found]
@@ -142,7 +142,7 @@ def _users_with_token() -> Executable:
     return known.where(users.c.access_token_hash == bindparam("hash"))
 
 
-def token_ids_of_key(connection: Connection, key: str) -> tuple[int, ...]:
+def token_ids_of_key(connection: Reader, key: str) -> tuple[int, ...]:
     """Return the ids of the tokens an API key opens; none when it is unknown, or it or its user disabled."""
     hashes = key_hashes(key)
     form = OneOf.fitting(hashes)

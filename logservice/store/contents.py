@@ -46,25 +46,32 @@ class _Known:
     said_once: bool = False
 
 
+_UNKNOWN = _Known()
+
+
 def assign(connection: Connection, dialect: Dialect, rows: Sequence[dict[str, Any]]) -> None:
     """Give each row, ids assigned, its `content_id`, and store the texts that are new."""
     speakers = _by_text(rows)
     known = _known(connection, speakers)
     new: list[tuple[Any, ...]] = []
-    for (hour, text), places in speakers.items():
-        held = known[hour, text]
-        shared = len(places) > 1 or held.said_once
+    for (hour, text), saying in speakers.items():
+        held = known.get((hour, text), _UNKNOWN)
         content_id = held.shared
         if content_id is None:
-            content_id = rows[places[0]]["id"]
-            folded = text.casefold()
-            new.append((content_id, digest(text), shared, text, None if folded == text else folded))
-        for place in places:
-            rows[place]["content_id"] = content_id
+            content_id = saying[0]["id"]
+            shared = len(saying) > 1 or held.said_once
+            new.append((content_id, hour * ids.HOUR, digest(text), shared, text, _folded(text)))
+        for row in saying:
+            row["content_id"] = content_id
     if new:
         new.sort()
         dialect.insert(connection, contents, new)
-        dialect.index_contents(connection, [(row[0], row[4] or row[3]) for row in new])
+        dialect.index_contents(connection, [(row[0], row[-1] or row[-2]) for row in new])
+
+
+def _folded(text: str) -> str | None:
+    folded = text.casefold()
+    return None if folded == text else folded
 
 
 def digest(text: str) -> int:
@@ -72,13 +79,13 @@ def digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
-def _by_text(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, str], list[int]]:
-    """Return the places of the rows that say something, by the first id of their hour and what they say."""
-    found: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
+def _by_text(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, str], list[dict[str, Any]]]:
+    """Return the rows that say something, by their hour and what they say."""
+    found: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
         text = row["content"]
         if text:
-            found[row["id"] - row["id"] % _HOUR_IDS, text].append(place)
+            found[row["id"] // _HOUR_IDS, text].append(row)
         else:
             row["content_id"] = 0
     return found
@@ -102,15 +109,14 @@ def _known(connection: Connection, texts: Iterable[tuple[int, str]]) -> dict[tup
 
 def _find(connection: Connection, hour: int, digests: list[int]) -> list[Any]:
     form = OneOf.fitting(digests)
-    values = {**form.values("digest", digests), "low": hour, "high": hour + _HOUR_IDS}
+    values = {**form.values("digest", digests), "hour": hour * ids.HOUR}
     return _with_digests(connection, values, form)
 
 
 @prepared
 def _with_digests(form: OneOf) -> Executable:
-    hour = [contents.c.id >= bindparam("low"), contents.c.id < bindparam("high")]
     found = select(contents.c.id, contents.c.shared, contents.c.content)
-    return found.where(form(contents.c.digest, "digest"), *hour)
+    return found.where(contents.c.hour == bindparam("hour"), form(contents.c.digest, "digest"))
 
 
 def forget_range(connection: Connection, dialect: Dialect, span: IdRange) -> None:

@@ -77,10 +77,19 @@ class _Known:
 
     def resolved(self, records: Sequence[Record]) -> list[Row]:
         """Return a filled in row for each record, in order."""
-        rows = [dict(record.row) for record in records]
+        rows = [record.row.copy() for record in records]
         for row, record in zip(rows, records, strict=True):
-            self._resolve(row, record.key_hash)
+            if record.key_hash or not self._is_complete(row):
+                self._resolve(row, record.key_hash)
         return rows
+
+    def _is_complete(self, row: Row) -> bool:
+        """Whether a row says all there is to know about somebody known: most rows do."""
+        return bool(
+            row["username"]
+            and self._names.get(row["user_id"])
+            and 0 < row["token_id"] < accounts.FIRST_ASSIGNED_ID
+        )
 
     def _resolve(self, row: Row, key_hash: str | None) -> None:
         token = self._keys.get(key_hash) if key_hash else None

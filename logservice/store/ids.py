@@ -80,8 +80,8 @@ def assign(seconds: Iterable[int], last: dict[int, int]) -> list[int]:
     """
     assigned = []
     for second in seconds:
-        row_id = last.get(second, first_id(second) - 1) + 1
-        if second_of(row_id) != second:
+        row_id = last.get(second, (second << SEQUENCE_BITS) - 1) + 1
+        if row_id >> SEQUENCE_BITS != second:
             raise InvalidValue(f"created_at: second {second} holds {SEQUENCES} rows already")
         last[second] = row_id
         assigned.append(row_id)

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
     Executable,
     Select,
     bindparam,
@@ -28,7 +27,7 @@ from sqlalchemy import (
 from . import dialects, ids, stats, sums
 from .contents import content_of_row
 from .ids import IdRange
-from .prepared import prepared
+from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds, parts
 from .rollups import HOURLY, bucket_of, second_of_row
 from .tables import records
@@ -37,6 +36,8 @@ Rows = list[dict[str, Any]]
 
 # More than any log holds, and less than what overflows 64 bits.
 _MOST_ROWS = 2**53
+# So many rows are passed over in no time.
+_FEW_ROWS = 500
 # Ranges read in one statement.
 _MOST_RANGES = 16
 
@@ -84,16 +85,14 @@ def columns(fields: Sequence[str]) -> list[Any]:
     return [FIELDS[name].label(name) for name in fields]
 
 
-def page(connection: Connection, query: Query, *, fields: Sequence[str], offset: int, limit: int) -> Page:
+def page(connection: Reader, query: Query, *, fields: Sequence[str], offset: int, limit: int) -> Page:
     """Return `limit` rows after the newest `offset`, and the exact total."""
     spans = _coarse(connection, query)
     total = sum(span.rows for span in spans)
     return Page(_at(connection, query, spans, fields=fields, offset=offset, limit=limit), total)
 
 
-def beside(
-    connection: Connection, query: Query, cursor: Cursor, *, fields: Sequence[str], limit: int
-) -> Page:
+def beside(connection: Reader, query: Query, cursor: Cursor, *, fields: Sequence[str], limit: int) -> Page:
     """Return the rows next to a cursor, newest first, and the total without regard to it."""
     total = sums.count(connection, query)
     after = None if cursor.after is None else cursor.after + 1
@@ -104,9 +103,7 @@ def beside(
     return Page(_at(connection, window, spans, fields=fields, offset=offset, limit=limit), total)
 
 
-def newest(
-    connection: Connection, query: Query, *, fields: Sequence[str], limit: int, offset: int = 0
-) -> Rows:
+def newest(connection: Reader, query: Query, *, fields: Sequence[str], limit: int, offset: int = 0) -> Rows:
     """Return the newest rows of a query whose scope has an index of its own, without counting."""
     if offset > _MOST_ROWS:
         return []
@@ -114,14 +111,14 @@ def newest(
 
 
 def newest_in(
-    connection: Connection, query: Query, ranges: Sequence[IdRange], *, fields: Sequence[str], limit: int
+    connection: Reader, query: Query, ranges: Sequence[IdRange], *, fields: Sequence[str], limit: int
 ) -> Rows:
     """Return the newest rows of some ranges, which come newest first, without counting."""
     return _read(connection, query, _few(ranges), fields=fields, offset=0, limit=limit)
 
 
 def _at(
-    connection: Connection,
+    connection: Reader,
     query: Query,
     spans: list[_Span],
     *,
@@ -133,6 +130,9 @@ def _at(
         return []
     spans, offset = _touched(spans, offset, limit)
     for finer in _rungs(query)[1:]:
+        if not query.filters and sum(span.rows for span in spans) <= _FEW_ROWS:
+            # Every row there is one of the query: reading them costs less than counting on.
+            break
         spans, offset = _touched(_refined(connection, query, spans, finer), offset, limit)
     held = sum(span.rows for span in spans)
     ranges = _few(spans)
@@ -167,12 +167,12 @@ def _rungs(query: Query) -> Sequence[Rung]:
     return query.ladder
 
 
-def _coarse(connection: Connection, query: Query) -> list[_Span]:
+def _coarse(connection: Reader, query: Query) -> list[_Span]:
     """Count the rows of a query by the longest buckets there are, newest first; a raw edge is one span."""
     return _counted(connection, query, parts(query.range, _rungs(query)))
 
 
-def _refined(connection: Connection, query: Query, spans: list[_Span], finer: Rung) -> list[_Span]:
+def _refined(connection: Reader, query: Query, spans: list[_Span], finer: Rung) -> list[_Span]:
     """Count the rows of those spans that are longer than a finer bucket by that, newest first."""
     as_they_are = [span for span in spans if span.seconds <= finer.seconds]
     longer = _few(span for span in spans if span.seconds > finer.seconds)
@@ -180,7 +180,7 @@ def _refined(connection: Connection, query: Query, spans: list[_Span], finer: Ru
     return sorted([*as_they_are, *counted], key=lambda span: -span.low)
 
 
-def _counted(connection: Connection, query: Query, cut: Sequence[Part]) -> list[_Span]:
+def _counted(connection: Reader, query: Query, cut: Sequence[Part]) -> list[_Span]:
     """Count the rows of each part by its buckets, newest first; raw rows as one span."""
     if not cut:
         return []
@@ -231,7 +231,7 @@ def _few(spans: Iterable[_Span | IdRange]) -> list[IdRange]:
 
 
 def _read(
-    connection: Connection,
+    connection: Reader,
     query: Query,
     ranges: Sequence[IdRange],
     *,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, cast
+from typing import Any, Generic, ParamSpec, Protocol, cast
 
-from sqlalchemy import ColumnElement, Connection, Executable, literal_column
+from sqlalchemy import ColumnElement, Executable, PoolProxiedConnection, literal_column
 from sqlalchemy.engine import Dialect as EngineDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -43,6 +43,26 @@ class Compiled:
         return given if self.order is None else [given[name] for name in self.order]
 
 
+class Reader(Protocol):
+    """What statements run on: a connection of SQLAlchemy, or a driver's with no more than is needed here."""
+
+    @property
+    def dialect(self) -> EngineDialect:
+        """The engine's way of speaking."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection, as the pool gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A driver's connection in a transaction that reads one state of the database."""
+
+    dialect: EngineDialect
+    connection: PoolProxiedConnection
+
+
 class prepared(Generic[Shape]):
     """Decorates a function that builds a statement from hashable arguments.
 
@@ -56,7 +76,7 @@ class prepared(Generic[Shape]):
 
     def __call__(
         self,
-        connection: Connection,
+        connection: Reader,
         values: Mapping[str, Any],
         *shape: Shape.args,
         **named: Shape.kwargs,

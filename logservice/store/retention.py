@@ -17,6 +17,7 @@ from . import contents, filters, ids, rollups, sums
 from .dialects import Dialect
 from .filters import Filters
 from .ids import IdRange
+from .prepared import Reader
 from .queries import Query
 from .scope import Scope
 from .tables import hourly, records
@@ -54,7 +55,7 @@ class Batch:
     whole: bool
 
 
-def to_go(connection: Connection, purge: Purge) -> int:
+def to_go(connection: Reader, purge: Purge) -> int:
     """Return how many rows the purge would delete."""
     return sums.count(connection, purge.query)
 

@@ -6,10 +6,11 @@ transactions that lock the same keys in different orders would deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -55,6 +56,8 @@ ROW_FIELDS = ("id", *DIMENSIONS, *_SUMMED)
 _Sums = dict[tuple[Any, ...], list[int]]
 _dimensions = itemgetter(*DIMENSIONS)
 _summed = itemgetter(*_SUMMED)
+_TYPE = DIMENSIONS.index("type")
+_QUARTER_IDS = ids.first_id(QUARTER)
 _site_positions = itemgetter(0, *(1 + DIMENSIONS.index(name) for name in SITE_DIMENSIONS))
 
 #: The second a row of `log_records` was created in.
@@ -81,33 +84,36 @@ def subtract_rows(
 
 
 def _by_quarter(rows: Iterable[Mapping[str, Any]]) -> _Sums:
-    sums: _Sums = {}
+    """Add rows up by quarter and dimensions; most rows of a batch go into few sums."""
+    gathered: dict[tuple[Any, ...], list[tuple[int, ...]]] = defaultdict(list)
     for row in rows:
-        second = row["id"] >> ids.SEQUENCE_BITS
-        key = (second - second % QUARTER, *_dimensions(row))
-        _accumulate(sums, key, (1, row["type"] in REQUEST_TYPES, *_summed(row)))
-    return sums
+        gathered[row["id"] // _QUARTER_IDS, _dimensions(row)].append(_summed(row))
+    return {
+        (quarter * QUARTER, *names): [
+            len(alike),
+            len(alike) if names[_TYPE] in REQUEST_TYPES else 0,
+            *map(sum, zip(*alike, strict=True)),
+        ]
+        for (quarter, names), alike in gathered.items()
+    }
 
 
 def _coarser(sums: _Sums, span: int) -> _Sums:
-    found: _Sums = {}
-    for (bucket, *names), numbers in sums.items():
-        _accumulate(found, (bucket - bucket % span, *names), numbers)
-    return found
+    """Add up by longer spans, of which those of the sums are parts."""
+    return _added_up(((key[0] - key[0] % span, *key[1:]), numbers) for key, numbers in sums.items())
 
 
 def _of_site(sums: _Sums) -> _Sums:
+    """Add up by the dimensions of the site."""
+    return _added_up((_site_positions(key), numbers) for key, numbers in sums.items())
+
+
+def _added_up(parts: Iterable[tuple[tuple[Any, ...], list[int]]]) -> _Sums:
     found: _Sums = {}
-    for key, numbers in sums.items():
-        _accumulate(found, _site_positions(key), numbers)
+    for key, numbers in parts:
+        known = found.get(key)
+        found[key] = numbers if known is None else [*map(add, known, numbers)]
     return found
-
-
-def _accumulate(sums: _Sums, key: tuple[Any, ...], numbers: Sequence[int]) -> None:
-    known = sums.get(key)
-    sums[key] = (
-        [*map(int, numbers)] if known is None else [a + b for a, b in zip(known, numbers, strict=True)]
-    )
 
 
 def _add(connection: Connection, dialect: Dialect, sums: _Sums, *, retained: int = 0) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Executable, bindparam, literal_column, select
+from sqlalchemy import Executable, bindparam, literal_column, select
 
 from . import dialects, ids, log_types, pages, sums
 from .contents import folded_text
 from .dialects import Dialect, SearchIndex
 from .ids import IdRange, down, up
 from .pages import Rows
-from .prepared import prepared
+from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Shape, bounds
 from .scope import ScopeShape
 from .tables import contents, hourly, records, site
@@ -34,7 +34,7 @@ _ALL = 2**53
 
 
 def search(
-    connection: Connection, dialect: Dialect, query: Query, keyword: str, *, fields: Sequence[str], limit: int
+    connection: Reader, dialect: Dialect, query: Query, keyword: str, *, fields: Sequence[str], limit: int
 ) -> Rows:
     """Return the newest `limit` rows that a keyword finds under the filters of the query, newest first."""
     kind = log_types.keyword_type(keyword)
@@ -47,14 +47,14 @@ def search(
     return _with_ids(connection, query, found, fields)
 
 
-def _of_type(connection: Connection, query: Query, kind: int, *, fields: Sequence[str], limit: int) -> Rows:
+def _of_type(connection: Reader, query: Query, kind: int, *, fields: Sequence[str], limit: int) -> Rows:
     if query.filters.get("type", kind) != kind:
         return []
     typed = replace(query, filters=query.filters.also(type=kind))
     return pages.page(connection, typed, fields=fields, offset=0, limit=limit).rows
 
 
-def _with_ids(connection: Connection, query: Query, found: Sequence[int], fields: Sequence[str]) -> Rows:
+def _with_ids(connection: Reader, query: Query, found: Sequence[int], fields: Sequence[str]) -> Rows:
     if not found:
         return []
     exactly = replace(query, filters=query.filters.also(ids=tuple(found)))
@@ -64,7 +64,7 @@ def _with_ids(connection: Connection, query: Query, found: Sequence[int], fields
 # -- model names -------------------------------------------------------------------------------------------
 
 
-def _in_model_name(connection: Connection, query: Query, folded: str, *, limit: int) -> list[int]:
+def _in_model_name(connection: Reader, query: Query, folded: str, *, limit: int) -> list[int]:
     """Return ids of the newest rows whose model name holds the keyword."""
     known = _model_names(connection, query.scope.values, query.scope.shape)
     names = [name for (name,) in known if folded in name.casefold()]
@@ -101,9 +101,7 @@ class _Content(NamedTuple):
         return IdRange(low, low + _HOUR_IDS)
 
 
-def _in_content(
-    connection: Connection, dialect: Dialect, query: Query, folded: str, *, limit: int
-) -> list[int]:
+def _in_content(connection: Reader, dialect: Dialect, query: Query, folded: str, *, limit: int) -> list[int]:
     """Return ids of the newest rows whose content holds the keyword, newest first."""
     rows = sums.count(connection, replace(query, filters=query.filters.dimensions_only()))
     if not rows:
@@ -121,7 +119,7 @@ def _in_content(
     return found
 
 
-def _tried_one_by_one(connection: Connection, query: Query, folded: str, *, limit: int) -> list[int]:
+def _tried_one_by_one(connection: Reader, query: Query, folded: str, *, limit: int) -> list[int]:
     part = Part(RAW, query.range.low, query.range.high)
     values = query.values | bounds([part]) | {"keyword": folded, "limit": limit}
     return [row_id for (row_id,) in _rows_holding(connection, values, query.shape)]
@@ -135,7 +133,7 @@ def _rows_holding(shape: Shape) -> Executable:
     return found.order_by(records.c.id.desc()).limit(bindparam("limit"))
 
 
-def _newest_holding(connection: Connection, dialect: Dialect, folded: str, hours: IdRange) -> list[_Content]:
+def _newest_holding(connection: Reader, dialect: Dialect, folded: str, hours: IdRange) -> list[_Content]:
     """Return contents of some hours that hold the keyword, newest first: a number of them, in whole hours."""
     found = _holding(connection, dialect, folded, hours, limit=CONTENTS_AT_ONCE)
     if len(found) == CONTENTS_AT_ONCE:
@@ -145,7 +143,7 @@ def _newest_holding(connection: Connection, dialect: Dialect, folded: str, hours
 
 
 def _holding(
-    connection: Connection, dialect: Dialect, folded: str, span: IdRange, *, limit: int
+    connection: Reader, dialect: Dialect, folded: str, span: IdRange, *, limit: int
 ) -> list[_Content]:
     terms = dialect.search_terms(folded)
     index = None if terms is None else dialect.search_index
@@ -165,7 +163,7 @@ def _contents_holding(index: SearchIndex | None) -> Executable:
     return found.order_by(row_id.desc()).limit(bindparam("limit"))
 
 
-def _saying(connection: Connection, query: Query, holding: Sequence[_Content], *, limit: int) -> list[int]:
+def _saying(connection: Reader, query: Query, holding: Sequence[_Content], *, limit: int) -> list[int]:
     """Return ids of the newest rows that say some contents, newest first.
 
     Rows that share a content are looked for hour by hour, then in twice as many hours each time.
@@ -186,7 +184,7 @@ def _saying(connection: Connection, query: Query, holding: Sequence[_Content], *
 
 
 def _ids(
-    connection: Connection,
+    connection: Reader,
     query: Query,
     ranges: Sequence[IdRange],
     *,

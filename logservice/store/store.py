@@ -20,6 +20,7 @@ from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
 from .pages import Cursor, Page, Rows
+from .prepared import Reader
 from .queries import Query
 from .recording import Post, week_claim
 from .records import Record
@@ -84,6 +85,12 @@ class LogStore:
         with self._failing_clearly(), self.dialect.reading() as connection:
             yield connection
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[Reader]:
+        self._prepare()
+        with self._failing_clearly(), self.dialect.snapshot() as connection:
+            yield connection
+
     def write(self, work: Callable[[Connection], T], *, claims: Iterable[Claim] = ()) -> T:
         """Run `work(connection)` in a transaction and return its result once that is on disk.
 
@@ -118,12 +125,12 @@ class LogStore:
 
     def user_of(self, access_token: str) -> User | None:
         """Return the user an access token belongs to, unless disabled."""
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return accounts.by_access_token(connection, access_token)
 
     def scope_of_key(self, key: str) -> Scope | None:
         """Return the scope an API key opens, or None when it is unknown or disabled."""
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             token_ids = accounts.token_ids_of_key(connection, key)
         return Scope.tokens(token_ids) if token_ids else None
 
@@ -139,7 +146,7 @@ class LogStore:
     ) -> Page:
         """Return a page of rows, newest first, and the exact total."""
         query = Query(scope, filters, span)
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             offset = (page - 1) * page_size
             return pages.page(connection, query, fields=fields, offset=offset, limit=page_size)
 
@@ -155,7 +162,7 @@ class LogStore:
     ) -> Page:
         """Return the rows next to a cursor, newest first, and the exact total without regard to it."""
         query = Query(scope, filters, span)
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return pages.beside(connection, query, cursor, fields=fields, limit=limit)
 
     def newest(
@@ -170,13 +177,13 @@ class LogStore:
     ) -> Rows:
         """Return the newest rows without a total, for scopes with an index of their own."""
         query = Query(scope, filters, span)
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return pages.newest(connection, query, fields=fields, limit=limit, offset=offset)
 
     def statistics(self, scope: Scope, filters: Filters, span: ids.IdRange, *, asked: int) -> dict[str, int]:
         """Return the stats of `stats.STATS`, and rpm and tpm; `asked` is the type they follow."""
         query = Query(scope, filters.without("type"), span)
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
 
     def search(
@@ -191,12 +198,12 @@ class LogStore:
     ) -> Rows:
         """Return the newest rows that a keyword finds."""
         query = Query(scope, filters, span)
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return search.search(connection, self.dialect, query, keyword, fields=fields, limit=limit)
 
     def count_all(self) -> int:
         """Return how many rows the log holds."""
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return sums.count(connection, Query(Scope.site(), Filters(), ids.between()))
 
     def status(self) -> dict[str, Any]:
@@ -212,7 +219,7 @@ class LogStore:
 
     def to_purge(self, purge: Purge) -> int:
         """Return how many rows a purge would delete."""
-        with self.reading() as connection:
+        with self._snapshot() as connection:
             return retention.to_go(connection, purge)
 
     def purge(self, purge: Purge, *, batch: int = PURGE_BATCH) -> Iterator[int]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Executable,
     Select,
     Table,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 
 from . import dialects, ids, stats
 from .ids import down
-from .prepared import prepared
+from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds, parts
 from .rollups import HOURLY, QUARTER
 from .tables import records
@@ -32,12 +31,12 @@ Columns = Callable[[Table], Sequence[ColumnElement[int]]]
 _KEPT = Rung(HOURLY.table, QUARTER)
 
 
-def count(connection: Connection, query: Query) -> int:
+def count(connection: Reader, query: Query) -> int:
     """Return how many rows of the log the query matches, exactly."""
     return _over(connection, query, _row_count)[0]
 
 
-def statistics(connection: Connection, query: Query, *, asked: int, now: int) -> dict[str, int]:
+def statistics(connection: Reader, query: Query, *, asked: int, now: int) -> dict[str, int]:
     """Return every stat of the list over the query, and `rpm` and `tpm` over the last minute.
 
     `asked` is the type that stats without types of their own follow; `query` carries no type filter.
@@ -54,7 +53,7 @@ def _row_count(table: Table) -> list[ColumnElement[int]]:
     return [dialects.total(stats.measure(table, "rows"))]
 
 
-def _over(connection: Connection, query: Query, columns: Columns, **values: Any) -> list[int]:
+def _over(connection: Reader, query: Query, columns: Columns, **values: Any) -> list[int]:
     """Return the sums that `columns` asks of a table, over the whole query."""
     cut = [*parts(query.range, query.ladder), *_kept_at_edges(query)]
     if not cut:
@@ -92,7 +91,7 @@ def _kept_at_edges(query: Query) -> list[Part]:
     return [part for part in kept if part.low < part.high]
 
 
-def _rates(connection: Connection, query: Query, *, asked: int, now: int) -> dict[str, int]:
+def _rates(connection: Reader, query: Query, *, asked: int, now: int) -> dict[str, int]:
     recent = Part(RAW, ids.first_id(now - stats.RATE_SECONDS + 1), ids.first_id(now + 1))
     values = query.values | bounds([recent]) | {"asked": asked}
     [(rpm, tpm)] = _rate_sums(connection, values, query.shape)

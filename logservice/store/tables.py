@@ -85,7 +85,9 @@ contents = Table(
     "log_contents",
     metadata,
     Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
-    # A hash by which the same text is found again; equality is decided by the text itself.
+    # The start of the hour (epoch seconds, UTC), and a hash by which the same text is found again in it.
+    # Equality is decided by the text itself.
+    _number("hour"),
     _number("digest"),
     # False where the row of the same id is the only one: the text goes when that row goes.
     Column("shared", Boolean, nullable=False, server_default=false()),
@@ -93,7 +95,7 @@ contents = Table(
     # The case-folded text, for searching; null where that is the text itself.
     Column("folded", dialects.PlainText),
 )
-dialects.newest_first("log_contents_digest", contents.c.digest)
+Index("log_contents_digest", contents.c.hour, contents.c.digest)
 
 
 def _buckets(name: str, key: Iterable[str]) -> Table:

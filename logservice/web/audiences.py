@@ -55,16 +55,26 @@ def public_other(text: str) -> str:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return ""
-    if set(value) == {"raw"}:
+    if len(value) == 1 and "raw" in value:
         return ""
-    public = _public(value)
-    return orjson.dumps(public).decode() if public else ""
+    # Gateways write private keys at the outermost level; to look for more takes longer.
+    for key in PRIVATE_KEYS:
+        value.pop(key, None)
+    rest = _written(value)
+    return _written(_public(value)) if _mentions(rest) else rest
+
+
+def _written(value: dict[str, Any]) -> str:
+    return orjson.dumps(value).decode() if value else ""
 
 
 def _mentions(text: str) -> bool:
     """Whether a private key stands in a text, in whatever spelling JSON inside JSON may give it."""
     plain = _unescaped(text)
-    return any(key in plain for key in PRIVATE_KEYS)
+    for key in PRIVATE_KEYS:  # noqa: SIM110 - a generator would take longer than the search itself
+        if key in plain:
+            return True
+    return False
 
 
 def _unescaped(text: str) -> str:

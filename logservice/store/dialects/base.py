@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, Table
 
+from ..prepared import Reader
 from ..writer import Claim
 
 
@@ -81,6 +82,10 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:
         """Give a connection that sees one snapshot of the database."""
+
+    @abc.abstractmethod
+    def snapshot(self) -> AbstractContextManager[Reader]:
+        """Give the same for prepared statements only, which is quicker."""
 
     @abc.abstractmethod
     def turn(self) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any
@@ -41,7 +41,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ...errors import InvalidValue, Unavailable
 from .. import ids
-from ..prepared import prepared
+from ..prepared import Reader, prepared
 from ..writer import Claim
 from .base import Dialect
 from .expressions import add_up
@@ -142,6 +142,9 @@ class PostgreSQLDialect(Dialect):
         with self._snapshots.connect() as connection, connection.begin():
             self._limit(connection)
             yield connection
+
+    def snapshot(self) -> AbstractContextManager[Reader]:
+        return self.reading()
 
     @contextmanager
     def turn(self) -> Iterator[None]:

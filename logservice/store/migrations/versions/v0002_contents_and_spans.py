@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Index,
     MetaData,
     Sequence,
     Table,
@@ -34,7 +35,8 @@ from logservice.store.contents import digest
 revision = "0002"
 down_revision = "0001"
 
-_HOUR_IDS = 3600 << 21
+_HOUR = 3600
+_HOUR_IDS = _HOUR << 21
 _BATCH = 10_000
 _SPANS = (900, 3600, 21600, 86400, 604800)
 _SITE_KEY = ("type", "model_name", "channel_id", "group")
@@ -90,9 +92,9 @@ def _id() -> Column[int]:
 
 def _contents(metadata: MetaData) -> Table:
     folded = Column("folded", dialects.PlainText)
-    columns: list[Column[Any]] = [_id(), _number("digest"), _flag("shared"), _text("content"), folded]
-    contents = Table("log_contents", metadata, *columns)
-    dialects.newest_first("log_contents_digest", contents.c.digest)
+    key = (_id(), _number("hour"), _number("digest"))
+    contents = Table("log_contents", metadata, *key, _flag("shared"), _text("content"), folded)
+    Index("log_contents_digest", contents.c.hour, contents.c.digest)
     return contents
 
 
@@ -146,6 +148,7 @@ def _copy(connection: Connection, rows: list[dict[str, Any]], records: Table, co
     new = [
         {
             "id": ids[0],
+            "hour": (ids[0] >> 21) // _HOUR * _HOUR,
             "digest": digest(said),
             "shared": len(ids) > 1,
             "content": said,
