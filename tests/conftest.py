@@ -131,11 +131,12 @@ def store_of(app: Flask) -> LogStore:
 def app(make_app: MakeApp) -> Flask:
     """The service with its defaults, known to the people of `tests.rows`."""
     app = make_app()
-    store_of(app).write(_introduce_everybody)
+    store_of(app).write(introduce_everybody)
     return app
 
 
-def _introduce_everybody(connection: Connection) -> None:
+def introduce_everybody(connection: Connection) -> None:
+    """Give the people of `tests.rows` their logins and keys."""
     for username, role, user_id, secret in PEOPLE:
         accounts.add_user(connection, username, role=role, user_id=user_id, secret=secret)
     for name, user_id, token_id, key in KEYS:
