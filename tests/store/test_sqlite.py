@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, recording, search
-from logservice.store.dialects import sqlite as sqlite_dialect
+from logservice.store.dialects import sqlite_wal
 from logservice.store.filters import Filters
 from logservice.store.prepared import prepared
 from logservice.store.retention import Purge
@@ -98,7 +98,7 @@ def test_the_file_is_for_its_owner_only(path: Path) -> None:
 def test_the_write_ahead_log_is_folded_back_and_stays_small(
     store: LogStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_dialect, "_CHECKPOINT_BYTES", 200_000)
+    monkeypatch.setattr(sqlite_wal, "CHECKPOINT_BYTES", 200_000)
 
     for seed in range(30):
         store.record(make_records(50, seed=seed, content="x" * 500))
@@ -110,7 +110,7 @@ def test_the_write_ahead_log_is_folded_back_and_stays_small(
 def test_a_checkpoint_is_not_made_again_after_every_small_write(
     store: LogStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_dialect, "_CHECKPOINT_BYTES", 200_000)
+    monkeypatch.setattr(sqlite_wal, "CHECKPOINT_BYTES", 200_000)
     store.record(make_records(500, content="x" * 1000))
     made: list[str] = []
     store.write(

@@ -7,34 +7,28 @@ file beside the database and checkpoints under that lock; everything else opens 
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, unquote
 
 from sqlalchemy import (
     URL,
     Connection,
     Engine,
     Executable,
-    NullPool,
     QueuePool,
     Table,
     bindparam,
-    create_engine,
-    event,
     insert,
     inspect,
     literal_column,
 )
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
-from sqlalchemy.exc import DisconnectionError
 
 from ...errors import InvalidValue, Unavailable
 from .. import ids
@@ -43,31 +37,12 @@ from ..prepared import Reader, Snapshot, prepared
 from ..writer import Claim
 from .base import Dialect, SearchIndex
 from .expressions import add_up
+from .sqlite_file import connect_writer, driver, identity, listen_to_reader, path_of, reading_url
+from .sqlite_wal import WriteAheadLog
 
-log = logging.getLogger("logservice")
-
-# A checkpoint is made each time the write-ahead log has grown by so many bytes. Pages that batch after batch
-# writes to are copied once, so fewer checkpoints make a quarter more rows a second than one for each 4 MiB.
-_CHECKPOINT_BYTES = 32 * 1024 * 1024
-# A file that is so many times as long is cut off.
-_LONGEST_WAL = 4
-_WAL_INDEX = struct.Struct("=14xHI")
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
 _INDEX = "log_contents_index"
-
-_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
-# The order matters: auto_vacuum before WAL, and both before the first table.
-_WRITER_PRAGMAS = (
-    "PRAGMA auto_vacuum=INCREMENTAL",
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA secure_delete=OFF",
-    "PRAGMA wal_autocheckpoint=0",
-    "PRAGMA cache_size=-65536",
-    "PRAGMA temp_store=MEMORY",
-)
-
 
 _index = sql_table(_INDEX, sql_column("rowid"))
 _SEARCH_INDEX = SearchIndex(_index, _index.c.rowid, literal_column(_INDEX).op("MATCH")(bindparam("terms")))
@@ -83,19 +58,19 @@ class SQLiteDialect(Dialect):
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool = False) -> None:
         super().__init__(engine, waiting_time=waiting_time, shared=shared)
-        self.path = _path(engine.url)
+        self.path = path_of(engine.url)
+        self.wal = WriteAheadLog(self.path)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
-        self._wal_left = 0
         self._connection: Connection | None = None
-        _listen_to_reader(engine, self.path)
+        listen_to_reader(engine, self.path)
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         if url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", ""):
             raise InvalidValue("LOGSERVICE_DATABASE_URL: SQLite needs a file, for several workers share it")
-        path = Path(folder, _path(url))
+        path = Path(folder, path_of(url))
         return {
-            "url": _uri(path, "ro"),
+            "url": reading_url(path),
             "poolclass": QueuePool,
             "pool_size": 8,
             "max_overflow": 24,
@@ -109,7 +84,8 @@ class SQLiteDialect(Dialect):
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        with FileLock(self._lock_path), self._connect_writer() as connection, connection.begin():
+        connect = partial(connect_writer, self.path, waiting_time=self.waiting_time)
+        with FileLock(self._lock_path), connect() as connection, connection.begin():
             bring_up(connection)
             if not inspect(connection).has_table(_INDEX):
                 connection.exec_driver_sql(_CREATE_INDEX)
@@ -138,7 +114,7 @@ class SQLiteDialect(Dialect):
         finish_writing()
 
     def status(self) -> dict[str, Any]:
-        return {"database_bytes": self.path.stat().st_size, "wal_bytes": self._wal_bytes()}
+        return {"database_bytes": self.path.stat().st_size, "wal_bytes": self.wal.size()}
 
     # -- transactions --------------------------------------------------------------------------------------
 
@@ -161,7 +137,8 @@ class SQLiteDialect(Dialect):
     def turn(self) -> Iterator[None]:
         with FileLock(self._lock_path):
             yield
-            self._checkpoint()
+            if self._connection is not None:
+                self.wal.fold_back(driver(self._connection), waiting_time=self.waiting_time)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -185,69 +162,18 @@ class SQLiteDialect(Dialect):
 
     def _open(self) -> Connection:
         """Return the connection; a new one where the database was replaced since the last commit."""
-        if self._connection is not None and _identity(self.path) != self._connection.info["file"]:
+        if self._connection is not None and identity(self.path) != self._connection.info["file"]:
             self.release()
         if self._connection is None:
-            self._connection = self._connect_writer()
+            self._connection = connect_writer(self.path, waiting_time=self.waiting_time)
         return self._connection
-
-    def _connect_writer(self) -> Connection:
-        engine = create_engine(
-            _uri(self.path, "rw"),
-            poolclass=NullPool,
-            connect_args={"timeout": self.waiting_time, "check_same_thread": False},
-        )
-        _listen(engine, _WRITER_PRAGMAS, "BEGIN IMMEDIATE")
-        before = _identity(self.path)
-        connection = engine.connect()
-        connection.info["file"] = before
-        return connection
 
     def _verify(self, connection: Connection) -> None:
         """Refuse to commit what would be lost: SQLite ended the transaction, or nobody finds the file."""
-        if not _driver(connection).in_transaction:
+        if not driver(connection).in_transaction:
             raise Unavailable("the database ended the transaction by itself", retry_after=5)
-        if _identity(self.path) != connection.info["file"]:
+        if identity(self.path) != connection.info["file"]:
             raise Unavailable(f"the database file {self.path.name} was deleted or replaced", retry_after=5)
-
-    def _checkpoint(self) -> None:
-        """Fold the write-ahead log back each time it has grown, so that it is written from its start again.
-
-        Overwriting is quicker than growing, so the file is cut off only when a reader once made it very long.
-        While a reader needs it, the next attempt waits for as much growth again: each one costs a flush.
-        """
-        size = self._wal_used()
-        self._wal_left = min(self._wal_left, size)
-        if self._connection is None or size - self._wal_left < _CHECKPOINT_BYTES:
-            return
-        mode = "TRUNCATE" if self._wal_bytes() > _LONGEST_WAL * _CHECKPOINT_BYTES else "RESTART"
-        driver = _driver(self._connection)
-        try:
-            driver.execute("PRAGMA busy_timeout=0")
-            [is_busy, *_] = driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-            driver.execute(f"PRAGMA busy_timeout={int(self.waiting_time * 1000)}")
-        except sqlite3.Error:
-            log.exception("the write-ahead log could not be folded back; the commit stands")
-            is_busy = True
-        self._wal_left = size if is_busy else 0
-
-    def _wal_bytes(self) -> int:
-        """Return the size of the write-ahead log's file, whatever part of it is in use."""
-        wal = self.path.with_name(self.path.name + "-wal")
-        return wal.stat().st_size if wal.exists() else 0
-
-    def _wal_used(self) -> int:
-        """Return how many bytes of the write-ahead log are in use.
-
-        The header of its index says so: the size of a page stands at byte 14, the number of the last frame at
-        byte 16, see https://www.sqlite.org/walformat.html#the_wal_index_header.
-        """
-        try:
-            with open(f"{self.path}-shm", "rb") as index:
-                page, last_frame = _WAL_INDEX.unpack(index.read(_WAL_INDEX.size))
-        except (FileNotFoundError, struct.error):
-            return 0
-        return int(page * last_frame)
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -261,10 +187,10 @@ class SQLiteDialect(Dialect):
         return ids.assign(seconds, last)
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        _driver(connection).executemany(_insertion.compiled(connection.dialect, table).sql, rows)
+        driver(connection).executemany(_insertion.compiled(connection.dialect, table).sql, rows)
 
     def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        _driver(connection).executemany(_addition.compiled(connection.dialect, table).sql, rows)
+        driver(connection).executemany(_addition.compiled(connection.dialect, table).sql, rows)
 
     # -- searching -----------------------------------------------------------------------------------------
 
@@ -275,10 +201,10 @@ class SQLiteDialect(Dialect):
         return " ".join(quoted) or None
 
     def index_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
-        _driver(connection).executemany(_ADD_POSTINGS, contents)
+        driver(connection).executemany(_ADD_POSTINGS, contents)
 
     def unindex_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
-        _driver(connection).executemany(_REMOVE_POSTINGS, contents)
+        driver(connection).executemany(_REMOVE_POSTINGS, contents)
 
     def clear_contents(self, connection: Connection) -> None:
         connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
@@ -304,7 +230,7 @@ _LAST_ID = "SELECT coalesce(max(id), ? - 1) FROM log_records WHERE id >= ? AND i
 
 def _last_id(connection: Connection, low: int, high: int) -> int:
     """Return the highest id in use from `low` to below `high`, or the one before them."""
-    found: int = _driver(connection).execute(_LAST_ID, (low, low, high)).fetchone()[0]
+    found: int = driver(connection).execute(_LAST_ID, (low, low, high)).fetchone()[0]
     return found
 
 
@@ -317,53 +243,3 @@ def _insertion(table: Table) -> Executable:
 def _addition(table: Table) -> Executable:
     statement: Executable = add_up("sqlite", table)
     return statement
-
-
-def _path(url: URL) -> Path:
-    database = url.database or ""
-    return Path(unquote(database.removeprefix("file:")) if database.startswith("file:") else database)
-
-
-def _uri(path: Path, mode: str) -> URL:
-    return URL.create(
-        "sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": mode, "uri": "true"}
-    )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    return cast(sqlite3.Connection, connection.connection.driver_connection)
-
-
-def _listen(engine: Engine, pragmas: Sequence[str], begin: str) -> None:
-    """Take transactions into our own hands: Python's driver begins them too late for a snapshot or a lock."""
-
-    @event.listens_for(engine, "connect")
-    def connect(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None
-        for pragma in pragmas:
-            connection.execute(pragma)
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        _driver(connection).execute(begin)
-
-
-def _listen_to_reader(engine: Engine, path: Path) -> None:
-    _listen(engine, _READER_PRAGMAS, "BEGIN")
-
-    @event.listens_for(engine, "connect")
-    def remember(_connection: sqlite3.Connection, record: Any) -> None:
-        record.info["file"] = _identity(path)
-
-    @event.listens_for(engine, "checkout")
-    def compare(_connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
-        if record.info.get("file") != _identity(path):
-            raise DisconnectionError("the database file was deleted or replaced")

@@ -1,0 +1,94 @@
+"""The file of a SQLite database: where it lies, whether it is still the same, how connections open it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, unquote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+
+_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
+# The order matters: auto_vacuum before WAL, and both before the first table.
+_WRITER_PRAGMAS = (
+    "PRAGMA auto_vacuum=INCREMENTAL",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA secure_delete=OFF",
+    "PRAGMA wal_autocheckpoint=0",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+def path_of(url: URL) -> Path:
+    """Return the path that a URL names, plain or as SQLite's own `file:`."""
+    database = url.database or ""
+    return Path(unquote(database.removeprefix("file:")) if database.startswith("file:") else database)
+
+
+def reading_url(path: Path) -> URL:
+    """Return the URL that opens a file for reading only."""
+    return _url(path, "ro")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another at the same path later, or None when there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's own connection."""
+    return cast(sqlite3.Connection, connection.connection.driver_connection)
+
+
+def connect_writer(path: Path, *, waiting_time: float) -> Connection:
+    """Open a file for writing; `info["file"]` of the connection tells which file it was."""
+    connect_args = {"timeout": waiting_time, "check_same_thread": False}
+    engine = create_engine(_url(path, "rw"), poolclass=NullPool, connect_args=connect_args)
+    _listen(engine, _WRITER_PRAGMAS, "BEGIN IMMEDIATE")
+    before = identity(path)
+    connection = engine.connect()
+    connection.info["file"] = before
+    return connection
+
+
+def listen_to_reader(engine: Engine, path: Path) -> None:
+    """Have an engine read in snapshots, and never a file that is no longer the one at the path."""
+    _listen(engine, _READER_PRAGMAS, "BEGIN")
+
+    @event.listens_for(engine, "connect")
+    def remember(_connection: sqlite3.Connection, record: Any) -> None:
+        record.info["file"] = identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def compare(_connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+        if record.info.get("file") != identity(path):
+            raise DisconnectionError("the database file was deleted or replaced")
+
+
+def _url(path: Path, mode: str) -> URL:
+    query = {"mode": mode, "uri": "true"}
+    return URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query=query)
+
+
+def _listen(engine: Engine, pragmas: Sequence[str], begin: str) -> None:
+    """Take transactions into our own hands: Python's driver begins them too late for a snapshot or a lock."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        driver(connection).execute(begin)
