@@ -99,24 +99,29 @@ class Filter:
         """Whether the site's buckets know this column too."""
         return self.column in SITE_DIMENSIONS
 
+    @property
+    def parameter(self) -> str:
+        """The name of the value in statements; lists have one for each of theirs."""
+        return f"filter_{self.name}"
+
     def condition(self, table: FromClause, form: Form) -> ColumnElement[bool]:
         """Return what rows of `log_records` or of a bucket table must satisfy."""
-        return form(table.c[self.column], f"filter_{self.name}")
+        return form(table.c[self.column], self.parameter)
 
     def values(self, value: Any) -> dict[str, Any]:
         """Return a value by the names of its parameters."""
-        name = f"filter_{self.name}"
         form = self.form(value)
         if isinstance(form, OneOf):
-            return form.values(name, value)
-        return {name: re.sub("%+", "%", value) if form is like else value}
+            return form.values(self.parameter, value)
+        return {self.parameter: re.sub("%+", "%", value) if form is like else value}
 
 
+USERNAME = Filter("username", "username", _exact_or_like)
 FILTERS = (
     Filter("type", "type"),
     Filter("types", "type", _one_of),
     Filter("user_id", "user_id"),
-    Filter("username", "username", _exact_or_like),
+    USERNAME,
     Filter("token_name", "token_name", _exact_or_like),
     Filter("model_name", "model_name", _exact_or_like),
     Filter("model_names", "model_name", _one_of),

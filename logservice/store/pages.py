@@ -28,7 +28,7 @@ from . import dialects, ids, stats, sums
 from .contents import content_of_row
 from .ids import IdRange
 from .prepared import Reader, prepared
-from .queries import RAW, Part, Query, Rung, Shape, bounds, parts
+from .queries import RAW, Part, Query, Rung, Shape, bounds, parts, with_open_end
 from .rollups import HOURLY, bucket_of, second_of_row
 from .tables import records
 
@@ -87,6 +87,7 @@ def columns(fields: Sequence[str]) -> list[Any]:
 
 def page(connection: Reader, query: Query, *, fields: Sequence[str], offset: int, limit: int) -> Page:
     """Return `limit` rows after the newest `offset`, and the exact total."""
+    query = with_open_end(connection, query)
     spans = _coarse(connection, query)
     total = sum(span.rows for span in spans)
     return Page(_at(connection, query, spans, fields=fields, offset=offset, limit=limit), total)
@@ -130,8 +131,8 @@ def _at(
         return []
     spans, offset = _touched(spans, offset, limit)
     for finer in _rungs(query)[1:]:
-        if not query.filters and sum(span.rows for span in spans) <= _FEW_ROWS:
-            # Every row there is one of the query: reading them costs less than counting on.
+        if not query.filters and offset + limit <= _FEW_ROWS:
+            # Every row there is one of the query: passing over some costs less than counting on.
             break
         spans, offset = _touched(_refined(connection, query, spans, finer), offset, limit)
     held = sum(span.rows for span in spans)
@@ -200,7 +201,7 @@ def _counts_of(shape: Shape, rung: Rung, place: int) -> Select[*tuple[Any, ...]]
     """Select (place of the part, start of the bucket, rows)."""
     table = rung.table
     rows = dialects.total(stats.measure(table, "rows"))
-    where = [*shape.conditions(table), *rung.inside(str(place))]
+    where = shape.inside(rung, str(place))
     which: ColumnElement[int] = literal_column(str(place)).label("part")
     if rung is RAW:
         return select(which, literal_column("0").label("start"), rows).where(*where)
@@ -250,9 +251,7 @@ def _read(
 def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> Executable:
     """Select the ids first, so that the rest is read of the rows of the page only."""
     selects = [
-        select(records.c.id).where(*where, *RAW.inside(str(place)))
-        for where in shape.each(records)
-        for place in range(ranges)
+        select(records.c.id).where(*where) for place in range(ranges) for where in shape.each(str(place))
     ]
     if not selects:
         return select(*columns(fields)).where(false())

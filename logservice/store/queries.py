@@ -7,15 +7,26 @@ shorter ones for what is left at both ends, raw rows for the last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Table,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+)
 
 from . import filters as filtering
 from . import ids
 from .filters import Filters, FilterShape
 from .ids import IdRange, down, up
+from .prepared import Reader, prepared
 from .rollups import HOURLY, SITE
 from .scope import Scope, ScopeShape
 from .tables import records
@@ -44,6 +55,8 @@ class Rung:
 
 
 RAW = Rung(records)
+_BITS: ColumnElement[int] = literal_column(str(ids.SEQUENCE_BITS))
+_HOUR: ColumnElement[int] = literal_column(str(ids.HOUR))
 _SITE_RUNGS = tuple(Rung(SITE.table, seconds) for seconds in reversed(SITE.spans))
 _HOURLY_RUNGS = tuple(Rung(HOURLY.table, seconds) for seconds in reversed(HOURLY.spans))
 
@@ -59,10 +72,26 @@ class Shape:
         """Return what rows of `table` must satisfy, the range not yet among it."""
         return [*self.scope.conditions(table), *filtering.conditions(self.filters, table)]
 
-    def each(self, table: Table) -> list[list[ColumnElement[bool]]]:
-        """Return the same conditions token by token, where the scope is one of tokens."""
-        filtered = filtering.conditions(self.filters, table)
-        return [[*owned, *filtered] for owned in self.scope.each(table)]
+    def inside(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
+        """Return what rows of the table of a rung must satisfy, a range that is named among it."""
+        return [*self.conditions(rung.table), *self._inside(rung, name)]
+
+    def each(self, name: str) -> list[list[ColumnElement[bool]]]:
+        """Return what rows of `log_records` must satisfy, token by token where the scope is one of tokens."""
+        filtered = [*filtering.conditions(self.filters, records), *self._inside(RAW, name)]
+        return [[*owned, *filtered] for owned in self.scope.each(records)]
+
+    def _inside(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
+        by_name = (filtering.USERNAME, filtering.equal) in self.filters
+        return [*rung.inside(name), *(_owners(name) if rung == RAW and by_name else [])]
+
+
+def _owners(name: str) -> list[ColumnElement[bool]]:
+    """Narrow rows of a username to the users who bore it in the hours of a range: they have an index."""
+    second = [bindparam(f"{edge}_{name}", type_=BigInteger).op(">>")(_BITS) for edge in ("low", "high")]
+    bore = HOURLY.table.c.username == bindparam(filtering.USERNAME.parameter)
+    hours = [HOURLY.table.c.bucket > second[0] - _HOUR, HOURLY.table.c.bucket <= second[1]]
+    return [records.c.user_id.in_(select(HOURLY.table.c.user_id).where(bore, *hours))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +147,32 @@ def parts(span: IdRange, ladder: Sequence[Rung]) -> list[Part]:
         return parts(span, finer)
     older, newer = IdRange(span.low, first), IdRange(last, span.high)
     return [*parts(older, finer), Part(coarsest, first, last), *parts(newer, finer)]
+
+
+def with_open_end(connection: Reader, query: Query) -> Query:
+    """Open the end of a range that nothing lies behind: then buckets answer up to there, and not rows.
+
+    Most ranges end now, in the middle of a bucket.
+    """
+    if not query.in_buckets or not query.range.high < ids.OPEN_END:
+        return query
+    quarter = down(query.range.high, ids.first_id(SITE.spans[0]))
+    values = {"quarter": ids.second_of(quarter)}
+    [(newest, is_kept)] = _newest(connection, values)
+    if is_kept or (newest or 0) >= query.range.high:
+        return query
+    return replace(query, range=IdRange(query.range.low, ids.OPEN_END))
+
+
+@prepared
+def _newest() -> Executable:
+    """Select the newest id, and whether usage without rows is kept from a quarter of an hour on."""
+    site = SITE.table
+    span = site.c.span == literal_column(str(SITE.spans[0]))
+    kept = select(site.c.bucket).where(
+        span, site.c.bucket >= bindparam("quarter"), site.c.retained == literal_column("1")
+    )
+    return select(func.max(records.c.id), exists(kept))
 
 
 def bounds(cut: Sequence[Part]) -> dict[str, int]:

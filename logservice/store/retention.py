@@ -9,18 +9,20 @@ between two batches leaves a consistent log, and running it again goes on where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import Connection, Executable, bindparam, delete, func, select
 
 from . import contents, filters, ids, rollups, sums
 from .dialects import Dialect
 from .filters import Filters
 from .ids import IdRange
-from .prepared import Reader
-from .queries import Query
+from .prepared import Reader, prepared
+from .queries import RAW, Part, Query, Shape, bounds
 from .scope import Scope
 from .tables import hourly, records
+
+_FIELDS = (*rollups.ROW_FIELDS, "content_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,17 @@ def to_go(connection: Reader, purge: Purge) -> int:
 
 
 def batches(connection: Connection, purge: Purge, *, most: int) -> list[Batch]:
-    """Return the ranges to purge, oldest first: small hours of a week joined up to `most` rows."""
+    """Return the ranges to purge, oldest first: small hours of a week joined up to `most` rows.
+
+    An hour of more than three times as many is not taken whole: that would keep others waiting for too long.
+    """
     joined: list[Batch] = []
     for hour in _hours(connection, purge):
         last = joined[-1] if joined else None
         if last is not None and last.whole and hour.whole and _fit(last, hour, most):
             joined[-1] = Batch(IdRange(last.span.low, hour.span.high), last.rows + hour.rows, whole=True)
         else:
-            joined.append(hour if hour.rows <= most else Batch(hour.span, hour.rows, whole=False))
+            joined.append(hour if hour.rows <= 3 * most else Batch(hour.span, hour.rows, whole=False))
     return joined
 
 
@@ -107,27 +112,31 @@ def _whole(connection: Connection, dialect: Dialect, span: IdRange) -> int:
     inside = [records.c.id >= span.low, records.c.id < span.high]
     deleted = connection.execute(delete(records).where(*inside)).rowcount
     contents.forget_range(connection, dialect, span)
-    rollups.drop_hours(connection, ids.second_of(span.low), ids.second_of(span.high))
+    rollups.drop_hours(connection, dialect, ids.second_of(span.low), ids.second_of(span.high))
     return deleted
 
 
 def _some(connection: Connection, dialect: Dialect, purge: Purge, span: IdRange, most: int) -> int:
-    wanted = [*rollups.ROW_FIELDS, "content_id"]
-    query = purge.query
-    where = _inside(purge, span)
-    found = select(*(records.c[name] for name in wanted)).where(*where).order_by(records.c.id).limit(most)
-    rows = [dict(row) for row in connection.execute(found, query.values).mappings()]
+    query = replace(purge.query, range=span)
+    values = query.values | bounds([Part(RAW, span.low, span.high)]) | {"most": most}
+    rows = [dict(zip(_FIELDS, row, strict=True)) for row in _oldest(connection, values, query.shape)]
     if not rows:
         return 0
     span = IdRange(span.low, rows[-1]["id"] + 1)
-    connection.execute(delete(records).where(*_inside(purge, span)), query.values)
+    gone = [
+        *filters.conditions(query.filters.shape, records),
+        records.c.id >= span.low,
+        records.c.id < span.high,
+    ]
+    connection.execute(delete(records).where(*gone), query.values)
     contents.forget_unsaid(connection, dialect, span, {row["content_id"] for row in rows})
     rollups.subtract_rows(connection, dialect, rows, keep_usage=purge.keep_usage)
-    low, high = ids.second_of(span.low), ids.second_of(span.high - 1) + 1
-    rollups.drop_empty(connection, low, high)
+    rollups.drop_empty(connection, ids.second_of(span.low), ids.second_of(span.high - 1) + 1)
     return len(rows)
 
 
-def _inside(purge: Purge, span: IdRange) -> list[ColumnElement[bool]]:
-    wanted = filters.conditions(purge.query.filters.shape, records)
-    return [*wanted, records.c.id >= span.low, records.c.id < span.high]
+@prepared
+def _oldest(shape: Shape) -> Executable:
+    """Select what the buckets and contents have to know of the oldest rows of a range."""
+    found = select(*(records.c[name] for name in _FIELDS)).where(*shape.inside(RAW, "0"))
+    return found.order_by(records.c.id).limit(bindparam("most"))

@@ -7,7 +7,7 @@ transactions that lock the same keys in different orders would deadlock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import add, itemgetter
@@ -59,6 +59,9 @@ _summed = itemgetter(*_SUMMED)
 _TYPE = DIMENSIONS.index("type")
 _QUARTER_IDS = ids.first_id(QUARTER)
 _site_positions = itemgetter(0, *(1 + DIMENSIONS.index(name) for name in SITE_DIMENSIONS))
+
+_site_names = [site.c[name] for name in SITE_DIMENSIONS]
+_site_measures = [site.c[name] for name in MEASURES]
 
 #: The second a row of `log_records` was created in.
 second_of_row = records.c.id.op(">>")(literal_column(str(ids.SEQUENCE_BITS)))
@@ -121,11 +124,18 @@ def _add(connection: Connection, dialect: Dialect, sums: _Sums, *, retained: int
     by_hour = sums if retained else _coarser(sums, ids.HOUR)
     fine = [(key[0], retained, *key[1:], *by_hour[key]) for key in sorted(by_hour)]
     dialect.add_up(connection, HOURLY.table, fine)
-    of_site, coarse = _of_site(sums), []
-    for span in SITE.spans:
-        of_site = _coarser(of_site, span)
-        coarse += [(span, key[0], retained, *key[1:], *of_site[key]) for key in sorted(of_site)]
-    dialect.add_up(connection, SITE.table, coarse)
+    _add_to_site(connection, dialect, _of_site(sums), SITE.spans, retained=retained)
+
+
+def _add_to_site(
+    connection: Connection, dialect: Dialect, sums: _Sums, spans: Sequence[int], *, retained: int = 0
+) -> None:
+    """Add the site's sums of a shorter span to the buckets of some spans, shortest first."""
+    rows: list[tuple[Any, ...]] = []
+    for span in spans:
+        sums = _coarser(sums, span)
+        rows += [(span, key[0], retained, *key[1:], *sums[key]) for key in sorted(sums)]
+    dialect.add_up(connection, SITE.table, rows)
 
 
 # -- in the database ---------------------------------------------------------------------------------------
@@ -152,25 +162,30 @@ def build(connection: Connection, low: int, high: int) -> None:
         )
 
 
-def drop_hours(connection: Connection, low: int, high: int) -> None:
+def drop_hours(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
     """Take all rows of whole hours, from second `low` to before `high`, out of the buckets."""
-    gone = _between(site, low, high, ids.HOUR)
-    for span in SITE.spans:
-        if span > ids.HOUR:
-            _add_selected(connection, site, _from_site(ids.HOUR, span, sign=-1).where(*gone))
-    for span in (QUARTER, ids.HOUR):
+    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*_between(site, low, high, ids.HOUR))
+    gone = {
+        tuple(row[: len(SITE_DIMENSIONS) + 1]): [-number for number in row[len(SITE_DIMENSIONS) + 1 :]]
+        for row in connection.execute(hours)
+    }
+    _add_to_site(connection, dialect, gone, SITE.spans[2:])
+    for span in SITE.spans[:2]:
         _delete(connection, site, low, high, span=span)
     _delete(connection, HOURLY.table, low, high)
-    drop_empty(connection, low, high)
+    _drop_empty(connection, SITE.table, SITE.spans[2:], low, high)
 
 
 def drop_empty(connection: Connection, low: int, high: int) -> None:
     """Delete the buckets from second `low` to before `high` in which no row is left."""
     for rollup in (HOURLY, SITE):
-        for span in rollup.spans:
-            table, first = rollup.table, low - low % span
-            where = _between(table, first, high, span)
-            connection.execute(delete(table).where(*where, table.c.rows <= 0))
+        _drop_empty(connection, rollup.table, rollup.spans, low, high)
+
+
+def _drop_empty(connection: Connection, table: Table, spans: Sequence[int], low: int, high: int) -> None:
+    for span in spans:
+        where = _between(table, low - low % span, high, span)
+        connection.execute(delete(table).where(*where, table.c.rows <= 0))
 
 
 def drop_kept(connection: Connection, before: int, *, log_type: int | None) -> None:
@@ -240,7 +255,7 @@ def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
 
 def _from_site(finer: int, span: int, *, sign: int = 1, retained: int = 0) -> Select[*tuple[Any, ...]]:
     """Return the buckets of one span that the site's buckets of a shorter one make up."""
-    names = [site.c[name] for name in SITE_DIMENSIONS]
+    names = _site_names
     bucket = bucket_of(site.c.bucket, span).label("bucket")
     sums = [dialects.total(site.c[name] * _number(sign)) for name in MEASURES]
     grouped = [bucket, *names]

@@ -128,7 +128,7 @@ def _tried_one_by_one(connection: Reader, query: Query, folded: str, *, limit: i
 @prepared
 def _rows_holding(shape: Shape) -> Executable:
     said = records.join(contents, contents.c.id == records.c.content_id)
-    where = [*shape.conditions(records), *RAW.inside("0"), dialects.contains(folded_text, "keyword")]
+    where = [*shape.inside(RAW, "0"), dialects.contains(folded_text, "keyword")]
     found = select(records.c.id).select_from(said).where(*where)
     return found.order_by(records.c.id.desc()).limit(bindparam("limit"))
 

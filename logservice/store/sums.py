@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
+    literal_column,
     select,
     union_all,
 )
@@ -20,7 +21,7 @@ from sqlalchemy import (
 from . import dialects, ids, stats
 from .ids import down
 from .prepared import Reader, prepared
-from .queries import RAW, Part, Query, Rung, Shape, bounds, parts
+from .queries import RAW, Part, Query, Rung, Shape, bounds, parts, with_open_end
 from .rollups import HOURLY, QUARTER
 from .tables import records
 
@@ -55,6 +56,7 @@ def _row_count(table: Table) -> list[ColumnElement[int]]:
 
 def _over(connection: Reader, query: Query, columns: Columns, **values: Any) -> list[int]:
     """Return the sums that `columns` asks of a table, over the whole query."""
+    query = with_open_end(connection, query)
     cut = [*parts(query.range, query.ladder), *_kept_at_edges(query)]
     if not cut:
         return [0] * len(columns(records))
@@ -70,11 +72,10 @@ def _sums(shape: Shape, rungs: tuple[Rung, ...], columns: Columns) -> Executable
 
 
 def _sums_of(shape: Shape, rung: Rung, name: str, columns: Columns) -> Select[*tuple[Any, ...]]:
-    table = rung.table
-    where = [*shape.conditions(table), *rung.inside(name)]
+    where = shape.inside(rung, name)
     if rung == _KEPT:
-        where.append(table.c.retained == 1)
-    return select(*columns(table)).where(*where)
+        where.append(rung.table.c.retained == literal_column("1"))
+    return select(*columns(rung.table)).where(*where)
 
 
 def _kept_at_edges(query: Query) -> list[Part]:
@@ -102,4 +103,4 @@ def _rates(connection: Reader, query: Query, *, asked: int, now: int) -> dict[st
 def _rate_sums(shape: Shape) -> Executable:
     used = dialects.total(records.c.prompt_tokens + records.c.completion_tokens)
     of_type = records.c.type == bindparam("asked")
-    return select(func.count(), used).where(*shape.conditions(records), *RAW.inside("0"), of_type)
+    return select(func.count(), used).where(*shape.inside(RAW, "0"), of_type)

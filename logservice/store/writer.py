@@ -70,6 +70,7 @@ class _Job:
     work: Work[Any, Any]
     item: Any
     claims: frozenset[Claim]
+    is_long: bool
     state: _State = _State.QUEUED
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
@@ -95,21 +96,30 @@ class GroupCommitWriter:
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
         self._queue: deque[_Job] = deque()
+        self._long: deque[_Job] = deque()
+        self._long_is_next = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def run(
-        self, work: Work[Item, Result], item: Item, *, timeout: float, claims: Iterable[Claim] = ()
+        self,
+        work: Work[Item, Result],
+        item: Item,
+        *,
+        timeout: float,
+        claims: Iterable[Claim] = (),
+        is_long: bool = False,
     ) -> Result:
         """Have `work` done for an item and return its result after the commit.
 
         Work that is not taken up within `timeout` seconds is withdrawn and Unavailable raised; work that was
-        taken up is awaited. An error of `work` itself is raised here, its writes being undone.
+        taken up is awaited. An error of `work` itself is raised here, its writes being undone. Work that
+        takes long gets a commit of its own, in turn with those of all other work.
         """
-        job = _Job(work, item, frozenset(claims))
+        job = _Job(work, item, frozenset(claims), is_long)
         with self._changed:
-            self._queue.append(job)
+            (self._long if is_long else self._queue).append(job)
             self._start()
             self._changed.notify()
         if not job.done.wait(timeout) and self._withdraw(job):
@@ -131,7 +141,7 @@ class GroupCommitWriter:
         with self._changed:
             self._closed = False
             self._thread = None
-            if self._queue:
+            if self._queue or self._long:
                 self._start()
 
     def _start(self) -> None:
@@ -164,15 +174,19 @@ class GroupCommitWriter:
 
     def _wait_for_work(self) -> bool:
         with self._changed:
-            while not self._queue and not self._closed:
+            while not self._queue and not self._long and not self._closed:
                 self._changed.wait()
-            return bool(self._queue)
+            return bool(self._queue or self._long)
 
     def _take(self) -> list[_Job]:
+        """Take what is committed together: a long piece of work, or all others; in turn if both wait."""
         with self._changed:
+            is_long = bool(self._long) and (self._long_is_next or not self._queue)
+            self._long_is_next = not is_long
+            waiting, most = (self._long, 1) if is_long else (self._queue, MOST_PER_COMMIT)
             taken: list[_Job] = []
-            while self._queue and len(taken) < MOST_PER_COMMIT:
-                job = self._queue.popleft()
+            while waiting and len(taken) < most:
+                job = waiting.popleft()
                 if job.state is _State.QUEUED:
                     job.state = _State.TAKEN
                     taken.append(job)

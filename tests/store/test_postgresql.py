@@ -364,6 +364,10 @@ def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return plans
 
 
+#: In the plan of the look for the newest id, which is one step down the key.
+NEWEST = "Index Only Scan Backward using log_records_pkey"
+
+
 @pytest.mark.parametrize("scope", [Scope.tokens([7]), Scope.tokens([7, 8])], ids=str)
 def test_the_rows_of_a_key_come_from_its_index(store: LogStore, planned: list[str], scope: Scope) -> None:
     store.newest(scope, ALL, EVER, fields=FIELDS, limit=20)
@@ -405,5 +409,5 @@ def test_a_total_of_whole_days_never_reads_the_log(store: LogStore, planned: lis
     for scope, values in ((SITE, {}), (Scope.user(2**31), {}), (SITE, {"username": "bob"})):
         page(store, scope=scope, filters=Filters({**values, "model_name": "no such model"}), span=span)
 
-    assert "log_records" not in "".join(planned)
+    assert "log_records" not in "".join(plan for plan in planned if NEWEST not in plan)
     assert "Seq Scan on log_usage_site" not in "".join(planned)

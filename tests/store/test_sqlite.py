@@ -282,6 +282,10 @@ def planned(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return plans
 
 
+#: In the plan of the look for the newest id, which is one step down the key.
+NEWEST = "SEARCH log_records\n"
+
+
 def of_rows(plans: list[str]) -> str:
     """Return the plan of the statement that read rows: the last one."""
     assert "log_records" in plans[-1]
@@ -348,5 +352,5 @@ def test_a_total_of_whole_days_never_reads_the_log(
     span = ids.between(MIDNIGHT - 3 * DAY, MIDNIGHT - 1)
     page(store, scope=scope, filters=Filters({**values, "model_name": "no such model"}), span=span)
 
-    assert "log_records" not in "".join(planned)
+    assert "log_records" not in "".join(plan for plan in planned if NEWEST not in plan)
     assert any(index in plan for plan in planned)

@@ -16,7 +16,7 @@ from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
 from .expressions import add_up, contains, matches, total
 from .postgresql import PostgreSQLDialect
-from .schema import CLUSTERED, BigKey, PlainText, newest_first
+from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
 from .sqlite import SQLiteDialect
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "PlainText",
     "SearchIndex",
     "add_up",
+    "answering",
     "can_join",
     "can_share",
     "contains",

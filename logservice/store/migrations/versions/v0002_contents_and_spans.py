@@ -63,6 +63,8 @@ def upgrade() -> None:
     contents, records, site = _contents(metadata), _records(metadata), _site(metadata)
     Sequence("log_sequence", start=0, minvalue=0, maxvalue=2**21 - 1, cycle=True, metadata=metadata)
     _drop_indexes()
+    hourly = Table("log_usage_hourly", metadata, autoload_with=connection)
+    dialects.answering("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
     op.rename_table("log_records", "log_records_old")
     metadata.create_all(connection)
     old = Table("log_records_old", MetaData(), autoload_with=connection)
@@ -122,8 +124,8 @@ def _site(metadata: MetaData) -> Table:
 
 def _drop_indexes() -> None:
     """The new table's indexes have the same names."""
-    for name in ("user", "token", "request"):
-        op.execute(f"DROP INDEX log_records_{name}")
+    for name in ("records_user", "records_token", "records_request", "usage_hourly_user"):
+        op.execute(f"DROP INDEX log_{name}")
 
 
 def _hours(connection: Connection, old: Table) -> Iterator[list[dict[str, Any]]]:
