@@ -117,6 +117,7 @@ class Filter:
 
 
 USERNAME = Filter("username", "username", _exact_or_like)
+REQUEST_ID = Filter("request_id", "request_id", _exact_where_present)
 FILTERS = (
     Filter("type", "type"),
     Filter("types", "type", _one_of),
@@ -127,7 +128,7 @@ FILTERS = (
     Filter("model_names", "model_name", _one_of),
     Filter("channel", "channel_id"),
     Filter("group", "group"),
-    Filter("request_id", "request_id", _exact_where_present),
+    REQUEST_ID,
     Filter("ip", "ip"),
     Filter("ids", "id", _one_of),
     Filter("content_ids", "content_id", _one_of),

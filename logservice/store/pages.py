@@ -250,17 +250,29 @@ def _read(
 @prepared
 def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> Executable:
     """Select the ids first, so that the rest is read of the rows of the page only."""
-    selects = [
-        select(records.c.id).where(*where) for place in range(ranges) for where in shape.each(str(place))
-    ]
-    if not selects:
+    wheres = [where for place in range(ranges) for where in shape.each(str(place))]
+    if not wheres:
         return select(*columns(fields)).where(false())
-    among = selects[0] if len(selects) == 1 else select(union_all(*selects).subquery().c.id)
-    row_id = among.selected_columns.id
-    found = among.order_by(row_id.asc() if oldest else row_id.desc())
+    if len(wheres) == 1:
+        found = _in_order(select(records.c.id).where(*wheres[0]), shape, oldest)
+    else:
+        # Of each part no more is read than the page can need.
+        most: ColumnElement[int] = bindparam("limit", type_=BigInteger) + bindparam(
+            "offset", type_=BigInteger
+        )
+        parts = (_in_order(select(records.c.id).where(*where), shape, oldest).limit(most) for where in wheres)
+        every = union_all(*(select(part.subquery().c.id) for part in parts)).subquery().c.id
+        found = select(every).order_by(every.asc() if oldest else every.desc())
     found = found.limit(bindparam("limit")).offset(bindparam("offset")).correlate(None)
     order = records.c.id.asc() if oldest else records.c.id.desc()
     return select(*columns(fields)).where(records.c.id.in_(found)).order_by(order)
+
+
+def _in_order(found: Select[Any], shape: Shape, oldest: bool) -> Select[Any]:
+    if oldest:
+        return found.order_by(records.c.id)
+    along = dialects.newest_along_index(records.c.id) if shape.has_index else records.c.id.desc()
+    return found.order_by(along)
 
 
 def as_rows(fields: Sequence[str], found: Iterable[Sequence[Any]]) -> Rows:

@@ -22,8 +22,8 @@ from sqlalchemy import (
     select,
 )
 
+from . import dialects, ids
 from . import filters as filtering
-from . import ids
 from .filters import Filters, FilterShape
 from .ids import IdRange, down, up
 from .prepared import Reader, prepared
@@ -81,9 +81,19 @@ class Shape:
         filtered = [*filtering.conditions(self.filters, records), *self._inside(RAW, name)]
         return [[*owned, *filtered] for owned in self.scope.each(records)]
 
+    @property
+    def has_index(self) -> bool:
+        """Whether an index of `log_records` serves these rows, and not only the range of ids."""
+        indexed = {(filtering.USERNAME, filtering.equal), (filtering.REQUEST_ID, filtering.equal_and_present)}
+        return self.scope != ScopeShape() or not indexed.isdisjoint(self.filters)
+
     def _inside(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
-        by_name = (filtering.USERNAME, filtering.equal) in self.filters
-        return [*rung.inside(name), *(_owners(name) if rung == RAW and by_name else [])]
+        found = rung.inside(name)
+        if rung == RAW and self.has_index:
+            found.append(dialects.in_blocks(records.c.id, f"low_{name}", f"high_{name}"))
+        if rung == RAW and (filtering.USERNAME, filtering.equal) in self.filters:
+            found += _owners(name)
+        return found
 
 
 def _owners(name: str) -> list[ColumnElement[bool]]:

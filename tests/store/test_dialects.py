@@ -45,6 +45,15 @@ def test_reading_goes_on_while_somebody_writes(store: LogStore) -> None:
     assert store.write(work) == 1
 
 
+def test_the_size_of_the_database_is_told(store: LogStore) -> None:
+    store.create()
+    before = sum(store.status().values())
+    store.record([make_record(content="x" * 60_000) for _ in range(50)])
+    store.record([make_record(content=f"{number} " * 20_000) for number in range(50)])
+
+    assert 0 < before < sum(store.status().values())
+
+
 def test_creating_again_and_at_once_changes_nothing(open_store: Any) -> None:
     store = open_store()
     store.record([make_record()])

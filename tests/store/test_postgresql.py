@@ -394,7 +394,7 @@ def test_a_search_without_a_match_asks_the_substring_index(
     store: LogStore, planned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "FEW_ROWS", 0)
-    store.record([make_record(content=f"text {number} " * 40) for number in range(5_000)])
+    store.record([make_record(content=f"text {number} " * 40) for number in range(20_000)])
     store.write(lambda connection: connection.exec_driver_sql("ANALYZE log_contents"))
     planned.clear()
 

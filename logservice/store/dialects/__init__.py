@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
-from .expressions import add_up, contains, matches, total
+from .expressions import add_up, contains, in_blocks, matches, newest_along_index, total
 from .postgresql import PostgreSQLDialect
 from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
 from .sqlite import SQLiteDialect
@@ -32,7 +32,9 @@ __all__ = [
     "contains",
     "engine_settings",
     "for_engine",
+    "in_blocks",
     "matches",
+    "newest_along_index",
     "newest_first",
     "total",
 ]

@@ -23,6 +23,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from .schema import BLOCK_BITS
+
 _INSERTS: Mapping[str, Callable[[Table], Any]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
@@ -76,6 +78,27 @@ class contains(FunctionElement[bool]):
         super().__init__(column, bindparam(name, type_=_Part()))
 
 
+class in_blocks(FunctionElement[bool]):
+    """`in_blocks(row_id, low, high)`: what the range between two parameters means for an index by blocks.
+
+    See `schema.newest_first`; where indexes end with the row id itself it means nothing.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, row_id: ColumnElement[int], low: str, high: str) -> None:
+        bounds = (bindparam(name, type_=BigInteger()) for name in (low, high))
+        super().__init__(row_id, *bounds)
+
+
+class newest_along_index(FunctionElement[int]):
+    """`ORDER BY newest_along_index(row_id)`: by row id, newest first, as an index by blocks gives it."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
 def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
     left, right = (compiler.process(clause, **options) for clause in element.clauses)
     return spelling.format(left, right)
@@ -95,6 +118,29 @@ def _contains_sqlite(element: contains, compiler: Any, **options: Any) -> str:
 @compiles(contains)
 def _like(element: matches | contains, compiler: Any, **options: Any) -> str:
     return _spelt(element, compiler, "{} LIKE {}", **options)
+
+
+@compiles(in_blocks, "sqlite")
+def _in_blocks_sqlite(_element: in_blocks, _compiler: Any, **_options: Any) -> str:
+    return "1"
+
+
+@compiles(in_blocks)
+def _in_blocks(element: in_blocks, compiler: Any, **options: Any) -> str:
+    row_id, low, high = (compiler.process(clause, **options) for clause in element.clauses)
+    block = f"{row_id} >> {BLOCK_BITS}"
+    return f"{block} >= {low} >> {BLOCK_BITS} AND {block} <= {high} >> {BLOCK_BITS}"
+
+
+@compiles(newest_along_index, "sqlite")
+def _newest_along_index_sqlite(element: newest_along_index, compiler: Any, **options: Any) -> str:
+    return f"{compiler.process(element.clauses, **options)} DESC"
+
+
+@compiles(newest_along_index)
+def _newest_along_index(element: newest_along_index, compiler: Any, **options: Any) -> str:
+    row_id = compiler.process(element.clauses, **options)
+    return f"{row_id} >> {BLOCK_BITS} DESC, {row_id} DESC"
 
 
 def total(expression: ColumnElement[int], *, where: ColumnElement[bool] | None = None) -> ColumnElement[int]:

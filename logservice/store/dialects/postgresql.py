@@ -133,7 +133,7 @@ class PostgreSQLDialect(Dialect):
 
     def status(self) -> dict[str, Any]:
         with self.reading() as connection:
-            return {"database_bytes": connection.exec_driver_sql(_SIZE).scalar()}
+            return {"database_bytes": connection.scalar(_SIZE)}
 
     # -- transactions --------------------------------------------------------------------------------------
 
@@ -245,10 +245,10 @@ class PostgreSQLDialect(Dialect):
         """The index belongs to the table."""
 
 
-_SIZE = """
-    SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+_SIZE = text("""
+    SELECT CAST(coalesce(sum(pg_total_relation_size(oid)), 0) AS BIGINT) FROM pg_class
     WHERE relkind = 'r' AND relname LIKE 'log\\_%' AND pg_table_is_visible(oid)
-"""
+""")
 _CREATE_SEARCH_INDEX = f"""
     CREATE INDEX {_SEARCH_INDEX} ON log_contents USING gin ((coalesce(folded, content)) gin_trgm_ops)
 """

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Index, Integer, Text
+from sqlalchemy import BigInteger, Column, ColumnElement, Index, Integer, Text, literal_column
+
+#: An id without this many bits is the number of its block.
+BLOCK_BITS = 33
 
 #: A 64-bit primary key; SQLite uses its row id only for a column declared INTEGER.
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
@@ -30,7 +33,10 @@ def answering(name: str, *columns: Column[Any]) -> None:
 def newest_first(name: str, column: Column[Any], where: ColumnElement[bool] | None = None) -> None:
     """Give a table an index that serves the rows of one value newest first, partial when `where` is given.
 
-    On SQLite every index ends with the row id, so `(column)` is `(column, id)` already.
+    On SQLite every index ends with the row id, so `(column)` is `(column, id)` already. PostgreSQL keeps a
+    key that rows share once, and an id is never shared: with the block in its place, 4096 seconds of ids, an
+    index takes a fifth of the room, and a block is small enough to be sorted.
     """
+    block = column.table.c.id.op(">>")(literal_column(str(BLOCK_BITS)))
     Index(name, column, sqlite_where=where).ddl_if(dialect="sqlite")
-    Index(name, column, column.table.c.id, postgresql_where=where).ddl_if(dialect="postgresql")
+    Index(name, column, block, postgresql_where=where).ddl_if(dialect="postgresql")
