@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import signal
 import socket
@@ -13,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PROGRAMS = Path("/usr/lib/postgresql/15/bin")
-# Durable, as a gateway's own must be; room for 5 million rows, and no planner or wal setting of our own.
+from tests.postgresql_programs import account, programs
+
+# Durable, as a gateway's own must be; room for most of 5 million rows, and no planner setting of our own.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "shared_buffers": "512MB",
-    "max_wal_size": "4GB",
+    "shared_buffers": "2GB",
+    "max_wal_size": "8GB",
     "max_connections": "120",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -37,11 +36,11 @@ def running(folder: Path) -> Iterator[Callable[[str], str]]:
     options = [f"--{name}={value}" for name, value in settings.items()]
     with folder.with_name("postgresql.log").open("ab") as output:
         process = subprocess.Popen(
-            [str(PROGRAMS / "postgres"), "-D", str(folder), *options],
+            [str(programs() / "postgres"), "-D", str(folder), *options],
             stdout=output,
             stderr=output,
-            user=_user(),
             start_new_session=True,
+            **account(),
         )
     try:
         _wait(process, port)
@@ -53,18 +52,11 @@ def running(folder: Path) -> Iterator[Callable[[str], str]]:
 def _create(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
-    user = _user()
-    if user is not None:
-        shutil.chown(folder, user)
-    command = [str(PROGRAMS / "initdb"), "-D", str(folder), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    subprocess.run([*command, "--locale=C.UTF-8"], check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")
-
-
-def _user() -> str | None:
-    """Return whom to run the server as: it refuses to run as root."""
-    if os.geteuid() != 0:
-        return None
-    return pwd.getpwnam("postgres").pw_name
+    user = account()
+    if user:
+        shutil.chown(folder, user["user"], user["group"])
+    command = [str(programs() / "initdb"), "-D", str(folder), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    subprocess.run([*command, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd="/", **user)
 
 
 def _free_port() -> int:
@@ -76,7 +68,7 @@ def _free_port() -> int:
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
-    ask = [str(PROGRAMS / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    ask = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     while subprocess.run(ask, check=False).returncode != 0:
         if process.poll() is not None or time.monotonic() > deadline:
             raise TimeoutError("the PostgreSQL server did not start; see postgresql.log")

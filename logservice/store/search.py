@@ -41,6 +41,7 @@ def search(
     if kind is not None:
         return _of_type(connection, query, int(kind), fields=fields, limit=limit)
     folded = keyword.casefold()
+    dialect.plan_by_values(connection)
     in_content = _in_content(connection, dialect, query, folded, limit=limit)
     in_name = _in_model_name(connection, query, folded, limit=limit)
     found = sorted({*in_content, *in_name}, reverse=True)[:limit]

@@ -119,6 +119,10 @@ class Dialect(abc.ABC):
 
     # -- searching -----------------------------------------------------------------------------------------
 
+    @abc.abstractmethod
+    def plan_by_values(self, connection: Reader) -> None:
+        """Have the statements of this transaction planned anew, where plans are kept and values decide."""
+
     def search_terms(self, folded: str) -> str | None:
         """Return what to ask the search index for a case-folded keyword, or None if only a scan can tell."""
         return None

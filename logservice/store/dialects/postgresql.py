@@ -72,13 +72,15 @@ class PostgreSQLDialect(Dialect):
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._writes = engine.execution_options(isolation_level="READ COMMITTED")
-        self._timeouts = {
+        self._settings = {
             "lock_timeout": f"{waiting_time * 1000:.0f}",
-            "statement_timeout": f"{STATEMENT_SECONDS * 1000}",
+            "statement_timeout": f"{STATEMENT_SECONDS * 1000:.0f}",
+            # Our statements are short: to start workers takes longer than they do.
+            "max_parallel_workers_per_gather": "0",
         }
         self._warned: set[str] = set()
         if not shared:
-            event.listen(engine, "connect", self._set_timeouts)
+            event.listen(engine, "connect", self._set_up)
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
@@ -121,7 +123,7 @@ class PostgreSQLDialect(Dialect):
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         with self._writes.connect() as connection, connection.begin():
             # Copying an old log into new tables may take as long as it takes.
-            _limits(connection, dict.fromkeys(self._timeouts, "0"))
+            _settings(connection, {**self._settings, "lock_timeout": "0", "statement_timeout": "0"})
             self.claim(connection, [Claim("schema")])
             bring_up(connection)
             self._index_contents(connection)
@@ -140,7 +142,7 @@ class PostgreSQLDialect(Dialect):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._snapshots.connect() as connection, connection.begin():
-            self._limit(connection)
+            self._set_up_shared(connection)
             yield connection
 
     def snapshot(self) -> AbstractContextManager[Reader]:
@@ -154,7 +156,7 @@ class PostgreSQLDialect(Dialect):
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         with self._writes.connect() as connection, connection.begin():
-            self._limit(connection)
+            self._set_up_shared(connection)
             yield connection
             _verify(connection)
 
@@ -170,16 +172,16 @@ class PostgreSQLDialect(Dialect):
     def release(self) -> None:
         """Connections go back to the pool by themselves."""
 
-    def _limit(self, connection: Connection) -> None:
-        """Limit the time of this transaction alone, where the connection is a host's."""
-        if self.shared:
-            _limits(connection, self._timeouts)
-
-    def _set_timeouts(self, connection: Any, _record: Any) -> None:
+    def _set_up(self, connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            for name, milliseconds in self._timeouts.items():
-                cursor.execute(f"SET {name} = {milliseconds}")
+            for name, value in self._settings.items():
+                cursor.execute(f"SET {name} = {value}")
         connection.commit()
+
+    def _set_up_shared(self, connection: Connection) -> None:
+        """Do the same for this transaction alone, where the connection is a host's."""
+        if self.shared:
+            _settings(connection, self._settings)
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -235,6 +237,10 @@ class PostgreSQLDialect(Dialect):
             self._warned.add(message)
             log.warning(message)
 
+    def plan_by_values(self, connection: Reader) -> None:
+        """Without a look at the keyword, a plan cannot tell whether the substring index is of use."""
+        _plan_by_values(connection, {})
+
     def index_contents(self, connection: Connection, contents: Sequence[tuple[int, str]]) -> None:
         """The index belongs to the table."""
 
@@ -287,9 +293,15 @@ def _locks() -> Executable:
 
 
 @prepared
-def _limits() -> Executable:
-    names = ("lock_timeout", "statement_timeout")
+def _settings() -> Executable:
+    """Change settings until the end of the transaction."""
+    names = ("lock_timeout", "statement_timeout", "max_parallel_workers_per_gather")
     return select(*(func.set_config(name, bindparam(name, type_=Text()), True) for name in names))
+
+
+@prepared
+def _plan_by_values() -> Executable:
+    return select(func.set_config("plan_cache_mode", "force_custom_plan", literal_column("true")))
 
 
 @prepared

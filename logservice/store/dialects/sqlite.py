@@ -194,6 +194,9 @@ class SQLiteDialect(Dialect):
 
     # -- searching -----------------------------------------------------------------------------------------
 
+    def plan_by_values(self, connection: Reader) -> None:
+        """Plans are not kept for long."""
+
     def search_terms(self, folded: str) -> str | None:
         """Ask for all trigrams of the keyword: an index without positions knows no phrases."""
         trigrams = dict.fromkeys(folded[start : start + 3] for start in range(len(folded) - 2))
