@@ -88,9 +88,12 @@ class Shape:
         return self.scope != ScopeShape() or not indexed.isdisjoint(self.filters)
 
     def _inside(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
-        found = rung.inside(name)
         if rung == RAW and self.has_index:
-            found.append(dialects.in_blocks(records.c.id, f"low_{name}", f"high_{name}"))
+            found: list[ColumnElement[bool]] = [
+                dialects.along_index(records.c.id, f"low_{name}", f"high_{name}")
+            ]
+        else:
+            found = rung.inside(name)
         if rung == RAW and (filtering.USERNAME, filtering.equal) in self.filters:
             found += _owners(name)
         return found

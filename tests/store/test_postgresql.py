@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +16,7 @@ from sqlalchemy import create_engine, text
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import dialects, ids, recording, search
 from logservice.store.dialects import postgresql as postgresql_dialect
+from logservice.store.dialects import postgresql_sessions
 from logservice.store.filters import Filters
 from logservice.store.prepared import prepared
 from logservice.store.scope import Scope
@@ -311,7 +311,7 @@ def test_where_the_ctype_is_c_search_is_right_all_the_same(
 # A server that comes and goes
 
 
-def test_after_a_restart_of_the_server_it_is_used_again(tmp_path: Path) -> None:
+def test_after_a_restart_of_the_server_it_is_used_again() -> None:
     with required(private()) as server:
         server.create_database("log")
         with closing(bare_store(server, "log")) as store:
@@ -329,7 +329,10 @@ def test_after_a_restart_of_the_server_it_is_used_again(tmp_path: Path) -> None:
             assert buckets(store) == rebuilt(store)
 
 
-def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path) -> None:
+def test_a_restart_while_nothing_was_asked_for_a_while_is_not_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgresql_sessions, "IDLE_SECONDS", 0)
     with required(private()) as server:
         server.create_database("log")
         with closing(bare_store(server, "log")) as store:
@@ -337,6 +340,22 @@ def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path) -> None:
             server.restart()
 
             assert store.count_all() == 1
+            within(20, lambda: store.record([make_record(content="after")]))
+            assert contents(raw_rows(store)) == ["before", "after"]
+
+
+def test_after_a_quick_restart_one_request_fails_and_no_other() -> None:
+    with required(private()) as server:
+        server.create_database("log")
+        with closing(bare_store(server, "log")) as store:
+            at_once([store.count_all] * 6)
+            store.record([make_record(content="before")])
+            server.restart()
+
+            with pytest.raises(Unavailable):
+                store.count_all()
+
+            assert at_once([store.count_all] * 6) == [1] * 6
             within(20, lambda: store.record([make_record(content="after")]))
             assert contents(raw_rows(store)) == ["before", "after"]
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
-from .expressions import add_up, contains, in_blocks, matches, newest_along_index, total
+from .expressions import add_up, along_index, contains, matches, newest_along_index, total
 from .postgresql import PostgreSQLDialect
 from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
 from .sqlite import SQLiteDialect
@@ -26,13 +26,13 @@ __all__ = [
     "PlainText",
     "SearchIndex",
     "add_up",
+    "along_index",
     "answering",
     "can_join",
     "can_share",
     "contains",
     "engine_settings",
     "for_engine",
-    "in_blocks",
     "matches",
     "newest_along_index",
     "newest_first",

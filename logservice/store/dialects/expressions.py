@@ -78,10 +78,10 @@ class contains(FunctionElement[bool]):
         super().__init__(column, bindparam(name, type_=_Part()))
 
 
-class in_blocks(FunctionElement[bool]):
-    """`in_blocks(row_id, low, high)`: what the range between two parameters means for an index by blocks.
+class along_index(FunctionElement[bool]):
+    """`along_index(row_id, low, high)`: the row id is from one parameter up to, not including, the other.
 
-    See `schema.newest_first`; where indexes end with the row id itself it means nothing.
+    To be used where an index that `schema.newest_first` made serves the rows: it may go by blocks of ids.
     """
 
     type = Boolean()
@@ -120,16 +120,19 @@ def _like(element: matches | contains, compiler: Any, **options: Any) -> str:
     return _spelt(element, compiler, "{} LIKE {}", **options)
 
 
-@compiles(in_blocks, "sqlite")
-def _in_blocks_sqlite(_element: in_blocks, _compiler: Any, **_options: Any) -> str:
-    return "1"
+@compiles(along_index, "sqlite")
+def _along_index_sqlite(element: along_index, compiler: Any, **options: Any) -> str:
+    row_id, low, high = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{row_id} >= {low} AND {row_id} < {high}"
 
 
-@compiles(in_blocks)
-def _in_blocks(element: in_blocks, compiler: Any, **options: Any) -> str:
+@compiles(along_index)
+def _along_index(element: along_index, compiler: Any, **options: Any) -> str:
     row_id, low, high = (compiler.process(clause, **options) for clause in element.clauses)
     block = f"{row_id} >> {BLOCK_BITS}"
-    return f"{block} >= {low} >> {BLOCK_BITS} AND {block} <= {high} >> {BLOCK_BITS}"
+    blocks = f"{block} >= {low} >> {BLOCK_BITS} AND {block} <= {high} >> {BLOCK_BITS}"
+    # Without the sum the planner would read the whole range from the primary key as well.
+    return f"{blocks} AND {row_id} + 0 >= {low} AND {row_id} + 0 < {high}"
 
 
 @compiles(newest_along_index, "sqlite")

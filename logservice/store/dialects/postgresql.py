@@ -30,7 +30,6 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
-    event,
     func,
     literal_column,
     select,
@@ -45,6 +44,7 @@ from ..prepared import Reader, prepared
 from ..writer import Claim
 from .base import Dialect
 from .expressions import add_up
+from .postgresql_sessions import NAMES, OwnSessions, Sessions, SharedSessions, change_settings
 
 log = logging.getLogger("logservice")
 
@@ -68,19 +68,13 @@ class PostgreSQLDialect(Dialect):
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool) -> None:
         super().__init__(engine, waiting_time=waiting_time, shared=shared)
-        self._snapshots = engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        self._writes = engine.execution_options(isolation_level="READ COMMITTED")
-        self._settings = {
-            "lock_timeout": f"{waiting_time * 1000:.0f}",
-            "statement_timeout": f"{STATEMENT_SECONDS * 1000:.0f}",
-            # Our statements are short: to start workers takes longer than they do.
-            "max_parallel_workers_per_gather": "0",
-        }
+        limits = (waiting_time * 1000, STATEMENT_SECONDS * 1000, 0)
+        settings = {name: f"{limit:.0f}" for name, limit in zip(NAMES, limits, strict=True)}
+        if shared:
+            self._sessions: Sessions = SharedSessions(engine, settings)
+        else:
+            self._sessions = OwnSessions(engine, settings, _connect_args(waiting_time))
         self._warned: set[str] = set()
-        if not shared:
-            event.listen(engine, "connect", self._set_up)
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
@@ -94,12 +88,7 @@ class PostgreSQLDialect(Dialect):
             "pool_size": 8,
             "max_overflow": 24,
             "pool_timeout": waiting_time,
-            # After a restart of the server, connections that it closed are noticed before they are used.
-            "pool_pre_ping": True,
-            "connect_args": {
-                "connect_timeout": max(2, round(waiting_time)),
-                "application_name": "logservice",
-            },
+            "connect_args": _connect_args(waiting_time),
         }
 
     def lost(self, error: BaseException) -> str:
@@ -114,24 +103,23 @@ class PostgreSQLDialect(Dialect):
         return f"the database failed: {message.splitlines()[0]}"
 
     def reset_after_fork(self) -> None:
-        self.engine.dispose(close=False)
+        self._sessions.dispose(close=False)
 
     def exists(self) -> bool:
         """A server answers for itself: who asks an absent one is told by the error."""
         return True
 
     def create(self, bring_up: Callable[[Connection], None]) -> None:
-        with self._writes.connect() as connection, connection.begin():
+        with self._sessions.writing() as connection:
             # Copying an old log into new tables may take as long as it takes.
-            _settings(connection, {**self._settings, "lock_timeout": "0", "statement_timeout": "0"})
+            change_settings(connection, dict.fromkeys(NAMES, "0"))
             self.claim(connection, [Claim("schema")])
             bring_up(connection)
             self._index_contents(connection)
 
     def close(self, finish_writing: Callable[[], None]) -> None:
         finish_writing()
-        if not self.shared:
-            self.engine.dispose()
+        self._sessions.dispose()
 
     def status(self) -> dict[str, Any]:
         with self.reading() as connection:
@@ -139,14 +127,11 @@ class PostgreSQLDialect(Dialect):
 
     # -- transactions --------------------------------------------------------------------------------------
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        with self._snapshots.connect() as connection, connection.begin():
-            self._set_up_shared(connection)
-            yield connection
+    def reading(self) -> AbstractContextManager[Connection]:
+        return self._sessions.reading()
 
     def snapshot(self) -> AbstractContextManager[Reader]:
-        return self.reading()
+        return self._sessions.snapshot()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -155,8 +140,7 @@ class PostgreSQLDialect(Dialect):
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        with self._writes.connect() as connection, connection.begin():
-            self._set_up_shared(connection)
+        with self._sessions.writing() as connection:
             yield connection
             _verify(connection)
 
@@ -171,17 +155,6 @@ class PostgreSQLDialect(Dialect):
 
     def release(self) -> None:
         """Connections go back to the pool by themselves."""
-
-    def _set_up(self, connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            for name, value in self._settings.items():
-                cursor.execute(f"SET {name} = {value}")
-        connection.commit()
-
-    def _set_up_shared(self, connection: Connection) -> None:
-        """Do the same for this transaction alone, where the connection is a host's."""
-        if self.shared:
-            _settings(connection, self._settings)
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -262,6 +235,10 @@ _CTYPE = text("SELECT datctype FROM pg_database WHERE datname = current_database
 _COPY_TYPES = {BigInteger: "int8", Integer: "int4", Boolean: "bool", Text: "text"}
 
 
+def _connect_args(waiting_time: float) -> dict[str, Any]:
+    return {"connect_timeout": max(2, round(waiting_time)), "application_name": "logservice"}
+
+
 def _key(name: str) -> int:
     """Return the number by which an advisory lock is known, the same in every process."""
     return int.from_bytes(blake2b(f"logservice {name}".encode(), digest_size=8).digest(), signed=True)
@@ -290,13 +267,6 @@ def _locks() -> Executable:
     together = func.pg_advisory_xact_lock_shared(claims.c.key).cast(Text)
     alone = func.pg_advisory_xact_lock(claims.c.key).cast(Text)
     return select(case((claims.c.shared, together), else_=alone))
-
-
-@prepared
-def _settings() -> Executable:
-    """Change settings until the end of the transaction."""
-    names = ("lock_timeout", "statement_timeout", "max_parallel_workers_per_gather")
-    return select(*(func.set_config(name, bindparam(name, type_=Text()), True) for name in names))
 
 
 @prepared
