@@ -32,10 +32,6 @@ from .writer import Claim, GroupCommitWriter
 T = TypeVar("T")
 log = logging.getLogger("logservice")
 
-#: Rows deleted in one transaction of a purge, which then takes about a twentieth of a second: others hardly
-#: notice. An hour of up to three times as many is one batch all the same; where rows have to be gone through
-#: one by one, a batch is a third of it.
-PURGE_BATCH = 8_000
 _PURGE = Claim("purge")
 
 
@@ -105,9 +101,18 @@ class LogStore:
 
     def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
         self._prepare()
-        waiting_time = self.dialect.waiting_time
         with self._failing_clearly():
+            if is_long and not self.dialect.one_writer:
+                return self._write_apart(work, item, claims)
+            waiting_time = self.dialect.waiting_time
             return self.writer.run(work, item, timeout=waiting_time, claims=claims, is_long=is_long)
+
+    def _write_apart(self, work: Any, item: Any, claims: Iterable[Claim]) -> Any:
+        """Do long work in a transaction beside those of the writer."""
+        with self.dialect.transaction() as connection:
+            self.dialect.claim(connection, claims)
+            [result] = work(connection, [item])
+        return result
 
     # -- recording -----------------------------------------------------------------------------------------
 
@@ -227,19 +232,19 @@ class LogStore:
         with self._snapshot() as connection:
             return retention.to_go(connection, purge)
 
-    def purge(self, purge: Purge, *, batch: int = PURGE_BATCH) -> Iterator[int]:
+    def purge(self, purge: Purge, *, batch: int | None = None) -> Iterator[int]:
         """Delete old rows in batches, yielding the number deleted by each.
 
         Every batch is one transaction with its buckets and postings; other writers get their turn in
         between. Raises Conflict while another purge is under way.
         """
-        owner = marks.new_owner()
+        owner, most = marks.new_owner(), batch or self.dialect.purge_batch
         self.write(partial(self._hold_purge, owner=owner), claims=[_PURGE])
         try:
             with self.reading() as connection:
-                found = retention.batches(connection, purge, most=batch)
+                found = retention.batches(connection, purge, most=most)
             for part in found:
-                yield from self._purge_part(purge, part, most=batch, owner=owner)
+                yield from self._purge_part(purge, part, most=most, owner=owner)
             if not purge.keep_usage:
                 drop = partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type)
                 self.write(drop, claims=[_PURGE])

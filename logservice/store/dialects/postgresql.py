@@ -15,8 +15,10 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     ARRAY,
+    JSON,
     URL,
     BigInteger,
     Boolean,
@@ -65,6 +67,8 @@ class PostgreSQLDialect(Dialect):
     name = "postgresql"
     shared_driver = "psycopg"
     one_writer = False
+    # Nobody waits for a purge but who adds to the same weeks, so that fewer and larger ones are better.
+    purge_batch = 50_000
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool) -> None:
         super().__init__(engine, waiting_time=waiting_time, shared=shared)
@@ -182,12 +186,11 @@ class PostgreSQLDialect(Dialect):
     def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
+        names = [str(column.name) for column in table.c]
+        given = orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
         statement = _addition.compiled(connection.dialect, table)
-        columns = {
-            column.name: list(values) for column, values in zip(table.c, zip(*rows, strict=True), strict=True)
-        }
         with _cursor(connection) as cursor:
-            cursor.execute(statement.sql, statement.parameters(columns))
+            cursor.execute(statement.sql, statement.parameters({"rows": given}))
 
     # -- searching -----------------------------------------------------------------------------------------
 
@@ -288,12 +291,11 @@ def _taken() -> Executable:
 
 @prepared
 def _addition(table: Table) -> Executable:
-    """Add rows given as one array for each column."""
-    arrays = [bindparam(one.name, type_=ARRAY(one.type)) for one in table.c]
-    given = (
-        func.unnest(*arrays).table_valued(*(column(one.name, one.type) for one in table.c)).render_derived()
-    )
-    statement: Executable = add_up("postgresql", table, select(*given.c))
+    """Add rows given as the text of a JSON array: the driver takes several times as long over real arrays."""
+    columns = (column(one.name, one.type) for one in table.c)
+    given = func.json_to_recordset(bindparam("rows", type_=Text()).cast(JSON)).table_valued(*columns)
+    source = given.render_derived(with_types=True)
+    statement: Executable = add_up("postgresql", table, select(*source.c))
     return statement
 
 
