@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ROWS ?= 500000
 ENGINE ?= sqlite
+JOBS ?= 2
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt
@@ -20,7 +21,7 @@ demo: $(VENV)/.installed  ## Serve a separate database with 50,000 rows, an admi
 	@exec $(VENV)/bin/logservice demo --serve
 
 test: $(VENV)/.installed-dev  ## Run the tests; some of them: make test ARGS="-k purge"
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Look at format, lint and types; change nothing
 	$(VENV)/bin/ruff format --check .

@@ -74,9 +74,11 @@ class Settings:
 
     database_url: str = _setting(
         "sqlite:///logservice.db",
-        "Where the log is kept. A relative SQLite file lies in the instance folder.",
+        "Where the log is kept: a SQLite file, which lies in the instance folder if relative, or PostgreSQL.",
     )
-    auto_create: bool = _setting(True, "Create missing tables on first use.", switch)
+    auto_create: bool = _setting(
+        True, "Create missing tables, or bring older ones up to date, on first use.", switch
+    )
     waiting_time: float = _setting(
         10.0, "Seconds a write waits for its turn before it is answered with 503.", positive
     )

@@ -16,7 +16,7 @@ from .output import echo_json, json_option, moment, progress
 @click.command("init-db")
 @with_store
 def init_db(store: LogStore) -> None:
-    """Create what is missing of the database. Nobody gets a login by it."""
+    """Create what is missing of the database, or bring it up to date. Nobody gets a login by it."""
     store.create()
     click.echo("The database is ready.")
 

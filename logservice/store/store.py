@@ -235,8 +235,9 @@ class LogStore:
     def purge(self, purge: Purge, *, batch: int | None = None) -> Iterator[int]:
         """Delete old rows in batches, yielding the number deleted by each.
 
-        Every batch is one transaction with its buckets and postings; other writers get their turn in
-        between. Raises Conflict while another purge is under way.
+        Every batch is one transaction with its buckets and contents; other writers get their turn in between.
+        `batch` is how many rows go in one where they go row by row; of whole hours more go. Raises Conflict
+        while another purge is under way.
         """
         owner, most = marks.new_owner(), batch or self.dialect.purge_batch
         self.write(partial(self._hold_purge, owner=owner), claims=[_PURGE])
@@ -253,7 +254,6 @@ class LogStore:
 
     def _purge_part(self, purge: Purge, part: Batch, *, most: int, owner: str) -> Iterator[int]:
         claims = [_PURGE, week_claim(ids.second_of(part.span.low), shared=False)]
-        most = -(-most // 3)
         done = False
         while not done:
             work = partial(self._purge_batch, purge=purge, part=part, most=most, owner=owner)

@@ -121,14 +121,14 @@ def test_a_purge_that_is_cut_short_is_finished_by_the_next_run(
     before, expected = statistics(store), len(raw_rows(store)) - store.to_purge(Purge(TARGET))
     how = Purge(TARGET, keep_usage=keep_usage)
 
-    running = store.purge(how, batch=3)
+    running = store.purge(how, batch=1)
     deleted = sum(next(running) for _ in range(batches))
     running.close()
 
     assert store.count_all() == store.count_raw() == 100 - deleted
     assert buckets(store) == rebuilt(store)
     assert not keep_usage or statistics(store) == before
-    deleted += sum(store.purge(how, batch=3))
+    deleted += sum(store.purge(how, batch=1))
     assert store.count_all() == store.count_raw() == expected == 100 - deleted
     assert buckets(store) == rebuilt(store)
     assert not keep_usage or statistics(store) == before

@@ -308,7 +308,7 @@ def test_the_newest_rows_of_one_token_are_not_sorted(store: LogStore, planned: l
 def test_the_page_of_a_user_comes_from_the_index_of_users(store: LogStore, planned: list[str]) -> None:
     page(store, scope=Scope.user(2**31))
 
-    assert "INDEX log_records_user (user_id=? AND rowid>? AND rowid<?)" in of_rows(planned)
+    assert "INDEX log_records_user (user_id=? AND rowid>?" in of_rows(planned)
 
 
 def test_a_request_is_found_by_its_index(store: LogStore, planned: list[str]) -> None:

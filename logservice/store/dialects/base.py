@@ -35,7 +35,7 @@ class Dialect(abc.ABC):
     shared_driver: str | None = None
     #: Whether `turn` keeps all other writers out, so that nothing changes during a transaction.
     one_writer: bool
-    #: How many rows a purge deletes in one transaction.
+    #: How many rows a purge deletes in one transaction where it goes row by row; of whole hours more.
     purge_batch: int
     #: What narrows a search, unless the condition `contains` finds an index by itself.
     search_index: SearchIndex | None = None

@@ -68,7 +68,7 @@ class PostgreSQLDialect(Dialect):
     shared_driver = "psycopg"
     one_writer = False
     # Nobody waits for a purge but who adds to the same weeks, so that fewer and larger ones are better.
-    purge_batch = 50_000
+    purge_batch = 17_000
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool) -> None:
         super().__init__(engine, waiting_time=waiting_time, shared=shared)

@@ -54,9 +54,8 @@ class SQLiteDialect(Dialect):
     name = "sqlite"
     # No engine is shared: our pragmas and our writer would change a host's, and wait for its transactions.
     one_writer = True
-    # A twentieth of a second, so that others hardly notice. An hour of up to three times as many is one batch
-    # all the same; where rows have to be gone through one by one, a batch is a third of it.
-    purge_batch = 8_000
+    # A twentieth of a second, so that others hardly notice.
+    purge_batch = 2_700
     search_index = _SEARCH_INDEX
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool = False) -> None:

@@ -67,6 +67,8 @@ def upgrade() -> None:
     dialects.answering("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
     op.rename_table("log_records", "log_records_old")
     metadata.create_all(connection)
+    for index in hourly.indexes:
+        index.create(connection, checkfirst=True)
     old = Table("log_records_old", MetaData(), autoload_with=connection)
     for rows in _hours(connection, old):
         _copy(connection, rows, records, contents)
