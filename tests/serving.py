@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 
 TOKENS = {"root": "root-access-token-1", "gateway": "gateway-access-token-1", "alice": "alice-access-token-1"}
+#: How long the tests marked `load` go on.
+LOAD_SECONDS = float(os.environ.get("LOGSERVICE_TEST_LOAD_SECONDS", "10"))
 ROLES = {"root": "admin", "gateway": "writer", "alice": "user"}
 
 
@@ -67,9 +69,16 @@ def send(
 
 
 @contextmanager
-def serving(folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """Serve a new database in `folder` until the block ends; then stop and check that it stopped cleanly."""
-    _create(folder)
+def serving(
+    folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None = None, url: str | None = None
+) -> Iterator[Service]:
+    """Serve a new database until the block ends; then stop and check that it stopped cleanly.
+
+    The database is the empty one at `url`, else a file in `folder`.
+    """
+    url = url or f"sqlite:///{folder / 'logservice.db'}"
+    with closing(open_store(url)) as store:
+        _create(store)
     port = _free_port()
     command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
     process = subprocess.Popen(
@@ -77,6 +86,7 @@ def serving(folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None
         env={
             **os.environ,
             "LOGSERVICE_INSTANCE_PATH": str(folder),
+            "LOGSERVICE_DATABASE_URL": url,
             "LOGSERVICE_BIND": f"127.0.0.1:{port}",
             "LOGSERVICE_WORKERS": str(workers),
             **(environ or {}),
@@ -93,10 +103,13 @@ def serving(folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None
         assert process.wait(timeout=40) == 0
 
 
-def _create(folder: Path) -> None:
-    """Create the database and the logins, as `init-db` and `user add` would."""
-    settings = dialects.engine_settings("sqlite:///logservice.db", str(folder))
-    store = LogStore(create_engine(**settings))
+def open_store(url: str) -> LogStore:
+    """Open the store of a service beside it; the caller closes it."""
+    return LogStore(create_engine(**dialects.engine_settings(url, "")))
+
+
+def _create(store: LogStore) -> None:
+    """Create the tables and the logins, as `init-db` and `user add` would."""
     store.create()
     for name, secret in TOKENS.items():
         store.write(
@@ -104,7 +117,6 @@ def _create(folder: Path) -> None:
                 connection, name, role=ROLES[name], secret=secret
             )
         )
-    store.close()
 
 
 def _free_port() -> int:

@@ -201,8 +201,11 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     return result  # type: ignore[no-any-return]
 
 
-def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Make calls from a thread each, all starting together, and return their results or errors, in order."""
+def at_once(calls: Sequence[Callable[[], Any]], *, seconds: float = 30) -> list[Any]:
+    """Make calls from a thread each, all starting together, and return their results or errors, in order.
+
+    All have to be done after so many seconds.
+    """
     start = threading.Barrier(len(calls))
     results: list[Any] = [None] * len(calls)
 
@@ -217,6 +220,6 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
-    assert not any(thread.is_alive() for thread in threads), "a call is still waiting after 30 seconds"
+        thread.join(seconds)
+    assert not any(thread.is_alive() for thread in threads), f"a call is waiting after {seconds:g} seconds"
     return results

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.serving import TOKENS, Service, send, serving
+from tests.postgresql_server import private, required
+from tests.serving import LOAD_SECONDS, TOKENS, Service, open_store, send, serving
+from tests.store_rows import buckets, rebuilt
 
 CLIENTS = 16
-SECONDS = float(os.environ.get("LOGSERVICE_TEST_LOAD_SECONDS", "20"))
 READS = ("/api/log/?page_size=20", "/api/log/stat", "/api/log/self", "/api/log/search?keyword=client")
 
 
 @dataclass
 class Ledger:
-    """What the clients saw: the request ids that were acknowledged, and every status."""
+    """What the clients saw: the request ids that were acknowledged or not, and every status."""
 
     acknowledged: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
     statuses: Counter[int] = field(default_factory=Counter)
     errors: list[BaseException] = field(default_factory=list)
+    #: When each client saw its last success.
+    successes: dict[int, float] = field(default_factory=dict)
+
+    def note(self, number: int, status: int) -> None:
+        """Note an answer that a client got."""
+        self.statuses[status] += 1
+        if status == 200:
+            self.successes[number] = time.monotonic()
 
 
 def _client(service: Service, number: int, ledger: Ledger, until: float) -> None:
@@ -38,15 +49,31 @@ def _client(service: Service, number: int, ledger: Ledger, until: float) -> None
                 {"request_id": name, "username": f"user{number}", "content": f"client {name}"} for name in ids
             ]
             status, answer = send(connection, "POST", "/api/log/", user="gateway", body=events)
-            ledger.statuses[status] += 1
-            if status == 200 and answer["data"]["accepted"] == len(ids):
-                ledger.acknowledged.update(ids)
+            ledger.note(number, status)
+            stored = status == 200 and answer["data"]["accepted"] == len(ids)
+            (ledger.acknowledged if stored else ledger.failed).update(ids)
             status, _ = send(connection, "GET", READS[turn % len(READS)])
-            ledger.statuses[status] += 1
+            ledger.note(number, status)
     except Exception as error:  # noqa: BLE001  # the test reports it from its own thread
         ledger.errors.append(error)
     finally:
         connection.close()
+
+
+@contextmanager
+def _under_load(service: Service, seconds: float) -> Iterator[Ledger]:
+    """Let the clients call for so many seconds, beside the block; both have ended after it."""
+    ledger, until = Ledger(), time.monotonic() + seconds
+    clients = [
+        threading.Thread(target=_client, args=(service, number, ledger, until)) for number in range(CLIENTS)
+    ]
+    for client in clients:
+        client.start()
+    try:
+        yield ledger
+    finally:
+        for client in clients:
+            client.join()
 
 
 def _stored_ids(service: Service) -> list[str]:
@@ -62,25 +89,45 @@ def _stored_ids(service: Service) -> list[str]:
         before = page["items"][-1]["id"]
 
 
+def _assert_buckets_are_right(url: str) -> None:
+    with closing(open_store(url)) as store:
+        assert buckets(store) == rebuilt(store)
+
+
 @pytest.mark.load
-def test_two_workers_lose_nothing_under_sixteen_clients(tmp_path: Path) -> None:
-    ledger = Ledger()
-    with serving(tmp_path, workers=2) as service:
-        until = time.monotonic() + SECONDS
-        clients = [
-            threading.Thread(target=_client, args=(service, number, ledger, until))
-            for number in range(CLIENTS)
-        ]
-        for client in clients:
-            client.start()
-        for client in clients:
-            client.join()
+def test_two_workers_lose_nothing_under_sixteen_clients(tmp_path: Path, db_url: str) -> None:
+    with serving(tmp_path, workers=2, url=db_url) as service:
+        with _under_load(service, LOAD_SECONDS) as ledger:
+            pass
         stored = _stored_ids(service)
     assert ledger.errors == []
     assert set(ledger.statuses) == {200}
-    assert len(ledger.acknowledged) > CLIENTS * SECONDS
+    assert len(ledger.acknowledged) > CLIENTS * LOAD_SECONDS
     assert len(stored) == len(set(stored))
     assert set(stored) == ledger.acknowledged
+    _assert_buckets_are_right(db_url)
+
+
+@pytest.mark.load
+def test_a_restart_of_postgresql_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    """The server ends at once, as if it were killed, and is back two seconds later."""
+    with required(private(durable=True)) as server:
+        server.create_database("log")
+        with serving(tmp_path, workers=2, url=server.url("log")) as service:
+            with _under_load(service, 3 * LOAD_SECONDS) as ledger:
+                time.sleep(LOAD_SECONDS)
+                server.stop(immediate=True)
+                time.sleep(2)
+                server.start()
+                back = time.monotonic()
+            stored = _stored_ids(service)
+        assert ledger.errors == []
+        assert set(ledger.statuses) == {200, 503}
+        assert ledger.statuses[503] > CLIENTS
+        assert all(ledger.successes[number] > back for number in range(CLIENTS))
+        assert len(stored) == len(set(stored))
+        assert ledger.acknowledged <= set(stored) <= ledger.acknowledged | ledger.failed
+        _assert_buckets_are_right(server.url("log"))
 
 
 def test_the_rate_limit_counts_across_workers(tmp_path: Path) -> None:

@@ -49,7 +49,24 @@ class FileLock:
             os.close(self._file)
             self._file = None
 
+    def is_wanted(self) -> bool:
+        """Return whether somebody holds the lock or waits for it; never, where the system cannot tell."""
+        if not _HAS_DESCRIPTION_LOCKS:
+            return False
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK, _QUEUE, length=2))
+        finally:
+            os.close(file)
+        [kind] = struct.unpack_from("h", found)
+        return bool(kind != fcntl.F_UNLCK)
+
 
 def _set(file: int, kind: int, byte: int) -> None:
-    """Lock or unlock one byte, waiting for it. The request is C's `struct flock` on 64-bit Linux."""
-    fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
+    """Lock or unlock one byte, waiting for it."""
+    fcntl.fcntl(file, fcntl.F_OFD_SETLKW, _request(kind, byte, length=1))
+
+
+def _request(kind: int, start: int, *, length: int) -> bytes:
+    """Return C's `struct flock` as it is on 64-bit Linux."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)

@@ -75,17 +75,6 @@ def add_rows(connection: Connection, dialect: Dialect, rows: Iterable[Mapping[st
     _add(connection, dialect, _by_quarter(rows))
 
 
-def subtract_rows(
-    connection: Connection, dialect: Dialect, rows: Iterable[Mapping[str, Any]], *, keep_usage: bool
-) -> None:
-    """Take rows that are being deleted out of the buckets; `keep_usage` moves their sums aside."""
-    sums = _by_quarter(rows)
-    _add(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
-    if keep_usage:
-        kept = {key: [0, *numbers[1:]] for key, numbers in sums.items()}
-        _add(connection, dialect, kept, retained=1)
-
-
 def _by_quarter(rows: Iterable[Mapping[str, Any]]) -> _Sums:
     """Add rows up by quarter and dimensions; most rows of a batch go into few sums."""
     gathered: dict[tuple[Any, ...], list[tuple[int, ...]]] = defaultdict(list)
@@ -160,6 +149,36 @@ def build(connection: Connection, low: int, high: int) -> None:
         _add_selected(
             connection, SITE.table, _from_site(finer, span).where(*_between(site, first, end, finer))
         )
+
+
+def subtract(
+    connection: Connection,
+    dialect: Dialect,
+    gone: Sequence[ColumnElement[bool]],
+    values: Mapping[str, Any],
+    *,
+    keep_usage: bool,
+) -> None:
+    """Take rows that are being deleted, those that meet all conditions, out of the buckets.
+
+    `keep_usage` moves their sums aside.
+    """
+    sums = _quarters(connection, gone, values)
+    _add(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
+    if keep_usage:
+        kept = {key: [0, *numbers[1:]] for key, numbers in sums.items()}
+        _add(connection, dialect, kept, retained=1)
+
+
+def _quarters(
+    connection: Connection, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]
+) -> _Sums:
+    """Have rows added up by quarter and dimensions."""
+    found: _Sums = {}
+    for row in connection.execute(_from_rows(HOURLY, QUARTER).where(*where), values):
+        bucket, _retained, *rest = row
+        found[bucket, *rest[: len(DIMENSIONS)]] = rest[len(DIMENSIONS) :]
+    return found
 
 
 def drop_hours(connection: Connection, dialect: Dialect, low: int, high: int) -> None:

@@ -24,7 +24,7 @@ from .prepared import Reader
 from .queries import Query
 from .recording import Post, week_claim
 from .records import Record
-from .retention import Batch, Purge
+from .retention import Batch, Gone, Purge
 from .scope import Scope
 from .tables import records
 from .writer import Claim, GroupCommitWriter
@@ -236,7 +236,7 @@ class LogStore:
         """Delete old rows in batches, yielding the number deleted by each.
 
         Every batch is one transaction with its buckets and contents; other writers get their turn in between.
-        `batch` is how many rows go in one where they go row by row; of whole hours more go. Raises Conflict
+        `batch` is about how many rows go in one; twice as many when that takes an hour whole. Raises Conflict
         while another purge is under way.
         """
         owner, most = marks.new_owner(), batch or self.dialect.purge_batch
@@ -257,9 +257,9 @@ class LogStore:
         done = False
         while not done:
             work = partial(self._purge_batch, purge=purge, part=part, most=most, owner=owner)
-            deleted = self.write(work, claims=claims, is_long=True)
-            yield deleted
-            done = part.whole or deleted < most
+            gone = self.write(work, claims=claims, is_long=True)
+            yield gone.rows
+            done = gone.is_done
 
     def _release_purge(self, owner: str) -> None:
         try:
@@ -273,7 +273,7 @@ class LogStore:
 
     def _purge_batch(
         self, connection: Connection, *, purge: Purge, part: Batch, most: int, owner: str
-    ) -> int:
+    ) -> Gone:
         self._hold_purge(connection, owner=owner)
         return retention.purge_batch(connection, self.dialect, purge, part, most=most)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,9 @@ log = logging.getLogger("logservice")
 
 #: More pieces of work than this are left for the next commit, so that the first need not wait for the last.
 MOST_PER_COMMIT = 256
+#: Long work gives way after each piece until nobody has written for so many seconds: time enough for a client
+#: that just got its answer to come back.
+QUIET_SECONDS = 0.005
 
 #: Does work for several items at once and returns a result for each, in order; an exception among the results
 #: is raised for that item alone. It may be called again with fewer items after a transaction that failed.
@@ -52,6 +56,12 @@ class Writing(Protocol):
 
     def claim(self, connection: Connection, claims: Iterable[Claim]) -> None:
         """Wait in a transaction until nobody else holds what is claimed."""
+
+    def tidy(self) -> None:
+        """Do what is due between two commits, in a turn of our own."""
+
+    def is_wanted(self) -> bool:
+        """Whether another process has its turn or waits for it; to be asked outside a turn of our own."""
 
     def release(self) -> None:
         """Let go of the connection, in a turn of our own."""
@@ -97,7 +107,9 @@ class GroupCommitWriter:
         self._writing = writing
         self._queue: deque[_Job] = deque()
         self._long: deque[_Job] = deque()
-        self._long_is_next = False
+        # Since when nobody else has written, and until when long work gives way if somebody does.
+        self._quiet_since = 0.0
+        self._long_is_due = 0.0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -115,7 +127,7 @@ class GroupCommitWriter:
 
         Work that is not taken up within `timeout` seconds is withdrawn and Unavailable raised; work that was
         taken up is awaited. An error of `work` itself is raised here, its writes being undone. Work that
-        takes long gets a commit of its own, in turn with those of all other work.
+        takes long gets a commit of its own; then it gives way to all who write for as long as it took.
         """
         job = _Job(work, item, frozenset(claims), is_long)
         with self._changed:
@@ -159,7 +171,7 @@ class GroupCommitWriter:
         while self._wait_for_work():
             try:
                 with self._writing.turn():
-                    self._commit(self._take())
+                    self._use(self._take())
             except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
                 # There was no turn: nothing was taken, so everyone who waits is told.
                 _fail(self._take(), error)
@@ -174,15 +186,23 @@ class GroupCommitWriter:
 
     def _wait_for_work(self) -> bool:
         with self._changed:
-            while not self._queue and not self._long and not self._closed:
-                self._changed.wait()
+            while not (self._queue or self._closed or self._long_may_go()):
+                self._changed.wait(QUIET_SECONDS if self._long else None)
             return bool(self._queue or self._long)
 
+    def _long_may_go(self) -> bool:
+        """Whether long work waits and has given way for long enough."""
+        now = time.monotonic()
+        if not self._long or now >= self._long_is_due:
+            return bool(self._long)
+        if self._writing.is_wanted():
+            self._quiet_since = now
+        return now - self._quiet_since >= QUIET_SECONDS
+
     def _take(self) -> list[_Job]:
-        """Take what is committed together: a long piece of work, or all others; in turn if both wait."""
+        """Take what is committed together: all short work, or a piece of long work that is due."""
         with self._changed:
-            is_long = bool(self._long) and (self._long_is_next or not self._queue)
-            self._long_is_next = not is_long
+            is_long = bool(self._long) and (not self._queue or time.monotonic() >= self._long_is_due)
             waiting, most = (self._long, 1) if is_long else (self._queue, MOST_PER_COMMIT)
             taken: list[_Job] = []
             while waiting and len(taken) < most:
@@ -191,6 +211,20 @@ class GroupCommitWriter:
                     job.state = _State.TAKEN
                     taken.append(job)
             return taken
+
+    def _use(self, jobs: list[_Job]) -> None:
+        """Use a turn. What is due besides comes when nobody waits for an answer: after short work, and before
+        long, which others may have been waiting for."""
+        if not any(job.is_long for job in jobs):
+            self._commit(jobs)
+            self._writing.tidy()
+            self._quiet_since = time.monotonic()
+            return
+        self._writing.tidy()
+        began = time.monotonic()
+        self._commit(jobs)
+        now = time.monotonic()
+        self._long_is_due = now + 2 * (now - began)
 
     def _commit(self, jobs: list[_Job]) -> None:
         """Do all work in one transaction; where any of it fails, again in another, piece by piece."""

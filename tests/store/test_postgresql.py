@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from logservice.store.prepared import prepared
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from tests.postgresql_server import Server, private, required
+from tests.serving import LOAD_SECONDS
 from tests.store_rows import (
     ALL,
     DAY,
@@ -138,21 +140,36 @@ def test_whoever_two_writers_meet_at_once_is_registered_once(open_store: Any) ->
     assert len({row["user_id"] for row in rows}) == len({row["token_id"] for row in rows}) == 5
 
 
+def deadlocks(store: LogStore) -> int:
+    """Return how many transactions the server has ended because they waited for each other."""
+    with store.reading() as connection:
+        query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        found: int = connection.exec_driver_sql(query).scalar_one()
+    return found
+
+
+@pytest.mark.load
 def test_writers_of_the_same_buckets_do_not_stop_each_other(open_store: Any) -> None:
     """Batches with the same keys in many orders, written through four connections at once."""
-    stores = [open_store() for _ in range(4)]
-    stores[0].create()
+    watching, *stores = (open_store() for _ in range(5))
+    watching.create()
+    before, until = deadlocks(watching), time.monotonic() + LOAD_SECONDS
 
-    results = at_once(
-        [
-            lambda store=store, seed=seed: [store.record(make_records(50, seed=seed)) for _ in range(5)]
-            for seed, store in enumerate(stores * 2)
-        ]
-    )
+    def write(store: LogStore, seed: int) -> int:
+        batches = 0
+        while time.monotonic() < until:
+            store.record(make_records(50, seed=4 * batches + seed))
+            batches += 1
+        store.close()
+        return batches
 
-    assert results == [[""] * 5] * 8
-    assert stores[0].count_all() == stores[0].count_raw() == 8 * 5 * 50
-    assert buckets(stores[0]) == rebuilt(stores[0])
+    calls = [lambda store=store, seed=seed: write(store, seed) for seed, store in enumerate(stores)]
+    written = at_once(calls, seconds=LOAD_SECONDS + 30)
+
+    assert min(written) > 1
+    assert watching.count_all() == watching.count_raw() == 50 * sum(written)
+    assert buckets(watching) == rebuilt(watching)
+    assert deadlocks(watching) == before
 
 
 def test_rows_of_a_week_wait_for_the_purge_of_it_and_no_others(open_store: Any) -> None:

@@ -35,7 +35,7 @@ class Dialect(abc.ABC):
     shared_driver: str | None = None
     #: Whether `turn` keeps all other writers out, so that nothing changes during a transaction.
     one_writer: bool
-    #: How many rows a purge deletes in one transaction where it goes row by row; of whole hours more.
+    #: About how many rows a purge deletes in one transaction.
     purge_batch: int
     #: What narrows a search, unless the condition `contains` finds an index by itself.
     search_index: SearchIndex | None = None
@@ -92,6 +92,14 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def turn(self) -> AbstractContextManager[None]:
         """Keep other writers out, where the engine knows only one at a time."""
+
+    @abc.abstractmethod
+    def tidy(self) -> None:
+        """Do what is due between two commits, in a turn of our own."""
+
+    @abc.abstractmethod
+    def is_wanted(self) -> bool:
+        """Whether another process has its turn or waits for it; to be asked outside a turn of our own."""
 
     @abc.abstractmethod
     def transaction(self) -> AbstractContextManager[Connection]:

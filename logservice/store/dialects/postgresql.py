@@ -68,7 +68,7 @@ class PostgreSQLDialect(Dialect):
     shared_driver = "psycopg"
     one_writer = False
     # Nobody waits for a purge but who adds to the same weeks, so that fewer and larger ones are better.
-    purge_batch = 17_000
+    purge_batch = 50_000
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool) -> None:
         super().__init__(engine, waiting_time=waiting_time, shared=shared)
@@ -141,6 +141,13 @@ class PostgreSQLDialect(Dialect):
     def turn(self) -> Iterator[None]:
         """There may be many writers: nobody is kept out."""
         yield
+
+    def tidy(self) -> None:
+        """The server tidies up by itself."""
+
+    def is_wanted(self) -> bool:
+        """Nobody waits for a turn."""
+        return False
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
