@@ -26,9 +26,12 @@ class Conflict(LogServiceError):
 class Unavailable(LogServiceError):
     """The database cannot be reached, or was locked longer than the stated waiting time.
 
-    Nothing of the failed operation was stored, so the caller may try again after `retry_after` seconds.
+    The caller may try again after `retry_after` seconds. Nothing of the failed operation was stored, unless
+    the connection was lost during its commit; an Idempotency-Key keeps what is repeated from counting twice.
+    `detail` is what the database says, for whoever runs the service and nobody else.
     """
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after: int = 1, detail: str = "") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.detail = detail

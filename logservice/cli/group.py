@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 from flask.cli import with_appcontext
 
-from ..errors import LogServiceError
+from ..errors import LogServiceError, Unavailable
 from ..store.store import LogStore
 from ..web.state import current_state
 from .output import printable
@@ -94,6 +94,8 @@ def _with_hint(error: click.UsageError) -> str:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, Unavailable) and error.detail and error.detail not in str(error):
+        return _one_line(f"{error}: {error.detail}")
     if isinstance(error, OSError) and error.strerror:
         reason: Sequence[object] = (error.filename, error.strerror)
         return _one_line(": ".join(str(part) for part in reason if part is not None))
@@ -108,10 +110,18 @@ def _one_line(message: str) -> str:
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Keep Python from printing log records where no logging is set up: a failure is told once."""
-    log, silent = logging.getLogger("logservice"), logging.NullHandler()
-    log.addHandler(silent)
+    """Print warnings only where no logging is set up: a failure is told once, by the error that ends it."""
+    log, handler = logging.getLogger("logservice"), _Warnings()
+    log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(silent)
+        log.removeHandler(handler)
+
+
+class _Warnings(logging.Handler):
+    """Prints warnings as a line each, and nothing else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            click.echo(f"Warning: {_one_line(record.getMessage())}", err=True)

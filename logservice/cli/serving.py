@@ -78,7 +78,7 @@ def prepare(store: LogStore) -> str | None:
         accounts.add_user(connection, FIRST_ADMIN, role="admin", secret=secret)
         return secret
 
-    return store.write(first_admin)
+    return store.write(first_admin, claims=[accounts.CLAIM])
 
 
 def run_gunicorn(

@@ -40,7 +40,7 @@ def add(
         user_id = accounts.find_user(connection, owner).id
         return accounts.add_token(connection, name, user_id=user_id, token_id=token_id, key=key)
 
-    _show(store.write(work), new_key=key if given is None else None, as_json=as_json)
+    _show(store.write(work, claims=[accounts.CLAIM]), new_key=key if given is None else None, as_json=as_json)
 
 
 @token.command("list")

@@ -34,7 +34,8 @@ def add(store: LogStore, name: str, role: str, user_id: int | None, given: str |
     """Give somebody a login. Somebody known from events keeps the id and the rows."""
     secret = accounts.new_secret() if given is None else accounts.checked_secret("access token", given)
     added = store.write(
-        lambda connection: accounts.add_user(connection, name, role=role, user_id=user_id, secret=secret)
+        lambda connection: accounts.add_user(connection, name, role=role, user_id=user_id, secret=secret),
+        claims=[accounts.CLAIM],
     )
     _show(added, "was added", new_secret=secret if given is None else None, as_json=as_json)
 

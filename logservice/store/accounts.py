@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, TypeVar, get_args
@@ -34,17 +34,17 @@ from .filters import OneOf
 from .prepared import Reader, prepared
 from .records import hash_key, key_hashes
 from .tables import tokens, users
+from .writer import Claim
 
 Role = Literal["user", "admin", "writer"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 FIRST_ASSIGNED_ID = 2**31
 #: The claim of writers that give out ids or register somebody.
-CLAIM = "identities"
+CLAIM = Claim("identities")
 _LIMITS = (2**52, 2**48, 2**44, 2**40, 2**36)
 _ROOM = 2**24
 _MIN_SECRET = 16
-_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,6 @@ def next_id(connection: Connection, table: Table) -> int:
 def preferred(user_ids: Iterable[int]) -> int:
     """Return who is meant by a name that several bear: one of ours before a gateway's, then the lowest."""
     return min(user_ids, key=lambda user_id: (user_id < FIRST_ASSIGNED_ID, user_id))
-
-
-def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield sorted values in lists short enough for one IN."""
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
 
 
 # -- looking up --------------------------------------------------------------------------------------------

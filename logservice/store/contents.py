@@ -17,9 +17,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Executable, bindparam, delete, func, literal_column, select
 
 from . import ids
-from .accounts import chunks
 from .dialects import Dialect
-from .filters import OneOf
+from .filters import OneOf, chunks
 from .ids import IdRange, down, up
 from .prepared import prepared
 from .tables import contents, records

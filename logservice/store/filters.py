@@ -7,7 +7,7 @@ pattern, one of so many. Statements are built from forms and run with values.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,17 @@ def like(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
 def never(_column: ColumnElement[Any], _name: str) -> ColumnElement[bool]:
     """No column has this value."""
     return false()
+
+
+# SQLite takes 32,766 parameters, and a statement of very many is slow to read.
+_CHUNK = 500
+
+
+def chunks(values: Iterable[Any], *, falling: bool = False) -> Iterator[list[Any]]:
+    """Yield values in order, in lists short enough for one IN."""
+    ordered = sorted(values, reverse=falling)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Executable, Table, select
 
 from . import accounts
-from .accounts import chunks
 from .dialects import Dialect
-from .filters import OneOf
+from .filters import OneOf, chunks
 from .prepared import prepared
 from .records import Record
 from .tables import tokens, users
-from .writer import Claim
 
 Row = dict[str, Any]
 
@@ -41,7 +39,7 @@ def resolve(connection: Connection, dialect: Dialect, records: Sequence[Record])
     rows = known.resolved(records)
     if known.has_new:
         if not dialect.one_writer:
-            dialect.claim(connection, [Claim(accounts.CLAIM)])
+            dialect.claim(connection, [accounts.CLAIM])
             known = _Known(connection, records)
             rows = known.resolved(records)
         known.register(connection)

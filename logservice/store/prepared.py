@@ -92,11 +92,13 @@ class prepared(Generic[Shape]):
     def compiled(self, dialect: EngineDialect, *shape: Shape.args, **named: Shape.kwargs) -> Compiled:
         """Return the statement of a shape in the words of an engine."""
         key = (dialect.name, dialect.driver, shape, *named.items())
-        if key not in self._kept:
+        found = self._kept.get(key)
+        if found is None:
+            found = compile_statement(self._build(*shape, **named), dialect)
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = compile_statement(self._build(*shape, **named), dialect)
-        return self._kept[key]
+            self._kept[key] = found
+        return found
 
 
 def compile_statement(statement: Executable, dialect: EngineDialect) -> Compiled:

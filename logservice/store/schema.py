@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -18,6 +19,8 @@ from .tables import metadata, records
 VERSION_TABLE = "log_alembic_version"
 #: The version of databases that were made before versions were written down.
 _UNWRITTEN = "0001"
+# Alembic keeps what it works on in one place for the whole process.
+_one_at_a_time = threading.Lock()
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -47,6 +50,11 @@ def bring_up(connection: Connection) -> None:
 
     Raises Unavailable when they are newer.
     """
+    with _one_at_a_time:
+        _bring_up(connection)
+
+
+def _bring_up(connection: Connection) -> None:
     found = state(connection)
     config = _config()
     config.attributes["connection"] = connection

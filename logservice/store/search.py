@@ -17,6 +17,7 @@ from sqlalchemy import Executable, bindparam, literal_column, select
 from . import dialects, ids, log_types, pages, sums
 from .contents import folded_text
 from .dialects import Dialect, SearchIndex
+from .filters import chunks
 from .ids import IdRange, down, up
 from .pages import Rows
 from .prepared import Reader, prepared
@@ -169,8 +170,10 @@ def _saying(connection: Reader, query: Query, holding: Sequence[_Content], *, li
 
     Rows that share a content are looked for hour by hour, then in twice as many hours each time.
     """
-    own = [content.id for content in holding if not content.shared]
-    found = _ids(connection, query, [query.range], limit=limit, ids=tuple(own)) if own else []
+    found: list[int] = []
+    for own in chunks((content.id for content in holding if not content.shared), falling=True):
+        if len(found) < limit:
+            found += _ids(connection, query, [query.range], limit=limit - len(found), ids=tuple(own))
     shared: dict[IdRange, list[int]] = {}
     for content in holding:
         if content.shared:
@@ -178,9 +181,9 @@ def _saying(connection: Reader, query: Query, holding: Sequence[_Content], *, li
     hours, size = list(shared), 1
     while hours and sum(row_id >= hours[0].high for row_id in found) < limit:
         some, hours, size = hours[:size], hours[size:], size * 2
-        said = tuple(content_id for hour in some for content_id in shared[hour])
         ranges = [query.range.cut(hour.low, hour.high) for hour in some]
-        found += _ids(connection, query, ranges, limit=limit, content_ids=said)
+        for said in chunks(content_id for hour in some for content_id in shared[hour]):
+            found += _ids(connection, query, ranges, limit=limit, content_ids=tuple(said))
     return sorted(found, reverse=True)[:limit]
 
 

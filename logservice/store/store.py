@@ -294,8 +294,12 @@ class LogStore:
             self.writer = GroupCommitWriter(self.dialect)
             self._pid = os.getpid()
         if not self._ready:
-            with self._created:
+            if not self._created.acquire(timeout=self.dialect.waiting_time):
+                raise Unavailable("the tables are being created or brought up to date", retry_after=5)
+            try:
                 self._create_once()
+            finally:
+                self._created.release()
 
     def _create_once(self) -> None:
         """See to it that the tables are there, and those of this version."""
@@ -320,10 +324,11 @@ class LogStore:
         try:
             yield
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error, OSError) as error:
-            message = self.dialect.lost(error)
-            log.error("%s (%s)", message, type(error).__name__)
+            message, said = self.dialect.lost(error), str(getattr(error, "orig", None) or error).strip()
+            detail = "; ".join(said.splitlines()) or type(error).__name__
+            log.error("%s (%s)", message, detail)
             log.debug("the database error in full", exc_info=error)
-            raise Unavailable(message, retry_after=5) from error
+            raise Unavailable(message, retry_after=5, detail=detail) from error
 
 
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:

@@ -48,6 +48,9 @@ class Claim(NamedTuple):
 class Writing(Protocol):
     """How an engine is written to."""
 
+    #: Whether `turn` keeps all other writers out, so that nothing changes during a transaction.
+    one_writer: bool
+
     def turn(self) -> AbstractContextManager[None]:
         """Keep other writers out, where the engine knows only one at a time."""
 
@@ -157,7 +160,7 @@ class GroupCommitWriter:
                 self._start()
 
     def _start(self) -> None:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._loop, name="logservice-writer", daemon=True)
             self._thread.start()
 
@@ -173,7 +176,7 @@ class GroupCommitWriter:
                 with self._writing.turn():
                     self._use(self._take())
             except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
-                # There was no turn: nothing was taken, so everyone who waits is told.
+                # There was no turn, for work itself fails no turn: everyone who waits is told.
                 _fail(self._take(), error)
         self._finish()
 
@@ -205,35 +208,51 @@ class GroupCommitWriter:
             is_long = bool(self._long) and (not self._queue or time.monotonic() >= self._long_is_due)
             waiting, most = (self._long, 1) if is_long else (self._queue, MOST_PER_COMMIT)
             taken: list[_Job] = []
-            while waiting and len(taken) < most:
+            while waiting and len(taken) < most and self._goes_with(taken, waiting[0]):
                 job = waiting.popleft()
                 if job.state is _State.QUEUED:
                     job.state = _State.TAKEN
                     taken.append(job)
             return taken
 
+    def _goes_with(self, taken: Sequence[_Job], job: _Job) -> bool:
+        """Whether work may share a transaction: where others write at once, only work that is done together.
+
+        Each kind of work locks in an order of its own, and two in a row could meet others crosswise.
+        """
+        return self._writing.one_writer or not taken or taken[0].work == job.work
+
     def _use(self, jobs: list[_Job]) -> None:
-        """Use a turn. What is due besides comes when nobody waits for an answer: after short work, and before
-        long, which others may have been waiting for."""
+        """Do work in a turn, tidying up when nobody waits for an answer: after short work and before long."""
         if not any(job.is_long for job in jobs):
             self._commit(jobs)
-            self._writing.tidy()
+            self._tidy()
             self._quiet_since = time.monotonic()
             return
-        self._writing.tidy()
+        self._tidy()
         began = time.monotonic()
         self._commit(jobs)
         now = time.monotonic()
         self._long_is_due = now + 2 * (now - began)
 
+    def _tidy(self) -> None:
+        try:
+            self._writing.tidy()
+        except Exception:
+            log.exception("the database could not be tidied up; what was committed stands")
+
     def _commit(self, jobs: list[_Job]) -> None:
-        """Do all work in one transaction; where any of it fails, again in another, piece by piece."""
+        """Do all work in one transaction; where any of it fails, again, piece by piece."""
         try:
             try:
                 self._in_transaction(jobs, self._together)
             except _WorkFailed:
                 if len(jobs) == 1:
                     raise
+                if not self._writing.one_writer:
+                    for job in jobs:
+                        self._commit([job])
+                    return
                 self._in_transaction(jobs, self._one_by_one)
         except _WorkFailed as failure:
             _fail(jobs, failure.error)
@@ -249,8 +268,8 @@ class GroupCommitWriter:
             return
         claims = frozenset[Claim]().union(*(job.claims for job in jobs))
         with self._writing.transaction() as connection:
+            self._writing.claim(connection, claims)
             try:
-                self._writing.claim(connection, claims)
                 do(connection, jobs)
             except Exception as error:
                 raise _WorkFailed(error) from error

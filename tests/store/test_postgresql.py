@@ -102,6 +102,22 @@ def test_a_number_that_an_old_row_has_is_not_given_again(store: LogStore) -> Non
     assert buckets(store) == rebuilt(store)
 
 
+def test_a_second_that_holds_many_rows_takes_more(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of its numbers are taken when a batch comes that wants a quarter of them."""
+    store.create()
+    monkeypatch.setattr(ids, "SEQUENCES", 4096)
+    set_sequence(store, 0)
+    store.record([make_record() for _ in range(2048)])
+    set_sequence(store, 0)
+
+    store.record([make_record(request_id=f"new-{number:04}") for number in range(1024)])
+
+    rows = raw_rows(store)
+    assert len(set(row_ids(rows))) == len(rows) == 3072
+    new = [row["request_id"] for row in rows if row["request_id"]]
+    assert new == sorted(new)
+
+
 def test_a_full_second_stores_nothing_of_the_batch(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second of eight rows, for one of two million takes a while to fill."""
     store.create()
@@ -170,6 +186,30 @@ def test_writers_of_the_same_buckets_do_not_stop_each_other(open_store: Any) -> 
     assert watching.count_all() == watching.count_raw() == 50 * sum(written)
     assert buckets(watching) == rebuilt(watching)
     assert deadlocks(watching) == before
+
+
+def test_work_of_two_kinds_and_bad_posts_do_not_lock_crosswise(open_store: Any) -> None:
+    """A post that fails has its neighbours done again, and other work stands between posts."""
+    stores = [open_store() for _ in range(3)]
+    stores[0].create()
+    before = deadlocks(stores[0])
+
+    def bad(_connection: Any) -> None:
+        raise InvalidValue("on purpose")
+
+    def calls(store: LogStore, seed: int) -> list[Any]:
+        return [
+            *(lambda turn=turn: store.record(make_records(20, seed=7 * seed + turn)) for turn in range(12)),
+            *(lambda: store.write(bad) for _ in range(4)),
+            *(lambda: store.write(lambda connection: None) for _ in range(4)),
+        ]
+
+    results = at_once([call for seed, store in enumerate(stores) for call in calls(store, seed)])
+
+    assert [str(result) for result in results if isinstance(result, Exception)] == ["on purpose"] * 12
+    assert stores[0].count_all() == stores[0].count_raw() == 3 * 12 * 20
+    assert buckets(stores[0]) == rebuilt(stores[0])
+    assert deadlocks(stores[0]) == before
 
 
 def test_rows_of_a_week_wait_for_the_purge_of_it_and_no_others(open_store: Any) -> None:

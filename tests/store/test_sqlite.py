@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, recording, search
 from logservice.store.dialects import sqlite_wal
 from logservice.store.filters import Filters
+from logservice.store.locks import FileLock
 from logservice.store.prepared import prepared
 from logservice.store.retention import Purge
 from logservice.store.scope import Scope
@@ -105,6 +110,27 @@ def test_the_write_ahead_log_is_folded_back_and_stays_small(
 
     assert store.status()["wal_bytes"] < 1_500_000
     assert store.status()["database_bytes"] > 500_000
+
+
+def test_a_commit_leaves_the_locks_of_readers_alone(store: LogStore, path: Path) -> None:
+    """Locks of a process on a file end when it closes any descriptor of that file, SQLite's own or not."""
+    store.record([make_record()])
+    with store.reading() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM log_records")
+        store.record([make_record()])
+
+        assert _locked_by_others(path.with_name(f"{path.name}-shm"))
+
+
+def _locked_by_others(path: Path) -> bool:
+    """Return whether another process finds a lock on the bytes that readers of the write-ahead log hold."""
+    ask = (
+        "import fcntl, struct, sys; file = open(sys.argv[1], 'r+b'); "
+        "asked = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 123, 5, 0); "
+        "print(struct.unpack_from('h', fcntl.fcntl(file, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)"
+    )
+    done = subprocess.run([sys.executable, "-c", ask, path], capture_output=True, text=True, check=True)
+    return done.stdout.strip() == "True"
 
 
 def test_a_checkpoint_is_not_made_again_after_every_small_write(
@@ -358,3 +384,45 @@ def test_a_total_of_whole_days_never_reads_the_log(
 
     assert "log_records" not in "".join(plan for plan in planned if NEWEST not in plan)
     assert any(index in plan for plan in planned)
+
+
+def test_a_lock_file_that_cannot_be_asked_for_does_not_end_writing(
+    open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.record([make_record()])
+
+    def fail(_self: Any) -> bool:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(FileLock, "is_wanted", fail)
+    for _ in range(3):
+        assert within(10, lambda: store.write(lambda connection: 1, is_long=True)) == 1
+    store.record([make_record()])
+    assert len(raw_rows(store)) == 2
+
+
+def test_long_work_gives_way_to_those_who_write(open_store: Any) -> None:
+    """While others keep writing, a second piece of long work waits for as long as the first one took."""
+    store = open_store()
+    store.create()
+    ends: list[float] = []
+
+    def long_work(_connection: Connection) -> None:
+        time.sleep(0.2)
+
+    def write_twice() -> None:
+        for _ in range(2):
+            store.write(long_work, is_long=True)
+            ends.append(time.monotonic())
+
+    others = threading.Thread(target=write_twice)
+    others.start()
+    writes = 0
+    while len(ends) < 2:
+        store.write(lambda connection: None)
+        writes += 1
+    others.join()
+
+    assert writes > 5
+    assert ends[1] - ends[0] > 0.4

@@ -200,3 +200,14 @@ def test_two_stores_write_in_turn(open_store: Any) -> None:
     assert results == [[""] * 10] * 9
     assert len(raw_rows(stores[0])) == stores[0].count_all() == 90
     assert buckets(stores[0]) == rebuilt(stores[0])
+
+
+def test_what_cannot_be_tidied_up_fails_no_write(open_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(store.dialect, "tidy", fail)
+    for is_long in (False, True, False):
+        assert within(10, lambda is_long=is_long: store.write(lambda connection: 1, is_long=is_long)) == 1

@@ -8,7 +8,6 @@ with the transaction.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
@@ -37,27 +36,24 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import InvalidValue, Unavailable
-from .. import ids
 from ..prepared import Reader, prepared
 from ..writer import Claim
 from .base import Dialect
 from .expressions import add_up
+from .postgresql_ids import new_ids
 from .postgresql_sessions import NAMES, OwnSessions, Sessions, SharedSessions, change_settings
 
 log = logging.getLogger("logservice")
 
 #: A statement that takes longer is cancelled: whoever asked has gone by then.
 STATEMENT_SECONDS = 60
-#: Numbers taken from the sequence in one go; far fewer than it has, so that few batches meet its end.
-_MOST_NUMBERS = 100_000
-#: How often other numbers are tried for rows whose ids are taken.
-_ATTEMPTS = 12
 _SEARCH_INDEX = "log_contents_search"
 
+# Classes of errors: the connection, the login, and a server that is shutting down.
+_OUT_OF_REACH = ("08", "28", "57P")
 _UNDEFINED_TABLE, _LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "42P01", "55P03", "57014"
 
 
@@ -77,7 +73,9 @@ class PostgreSQLDialect(Dialect):
         if shared:
             self._sessions: Sessions = SharedSessions(engine, settings)
         else:
-            self._sessions = OwnSessions(engine, settings, _connect_args(waiting_time))
+            self._sessions = OwnSessions(
+                engine, settings, _connect_args(waiting_time), waiting_time=waiting_time
+            )
         self._warned: set[str] = set()
 
     @classmethod
@@ -103,8 +101,11 @@ class PostgreSQLDialect(Dialect):
             return f"the database was locked for more than {self.waiting_time:g} seconds"
         if state == _QUERY_CANCELED:
             return f"the database took longer than {STATEMENT_SECONDS} seconds"
-        message = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-        return f"the database failed: {message.splitlines()[0]}"
+        if isinstance(error, OSError):
+            return f"the database failed: {error.strerror or type(error).__name__}"
+        if state is None or state.startswith(_OUT_OF_REACH):
+            return "the database server cannot be reached"
+        return f"the database failed: {str(getattr(error, 'orig', error)).strip().splitlines()[0]}"
 
     def reset_after_fork(self) -> None:
         self._sessions.dispose(close=False)
@@ -170,14 +171,7 @@ class PostgreSQLDialect(Dialect):
     # -- writing -------------------------------------------------------------------------------------------
 
     def new_ids(self, connection: Connection, seconds: Sequence[int]) -> list[int]:
-        """Take numbers from the sequence, which begins anew when all were given out."""
-        found: list[int] = []
-        for start in range(0, len(seconds), _MOST_NUMBERS):
-            some = seconds[start : start + _MOST_NUMBERS]
-            numbers = _numbers(connection, len(some))
-            assigned = [ids.first_id(second) + number for second, number in zip(some, numbers, strict=True)]
-            found += _free(connection, assigned)
-        return found
+        return new_ids(connection, seconds)
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         preparer = connection.dialect.identifier_preparer
@@ -246,7 +240,14 @@ _COPY_TYPES = {BigInteger: "int8", Integer: "int4", Boolean: "bool", Text: "text
 
 
 def _connect_args(waiting_time: float) -> dict[str, Any]:
-    return {"connect_timeout": max(2, round(waiting_time)), "application_name": "logservice"}
+    return {
+        "connect_timeout": max(2, round(waiting_time)),
+        "application_name": "logservice",
+        # A server that vanished is noticed within half a minute.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
 
 
 def _key(name: str) -> int:
@@ -285,18 +286,6 @@ def _plan_by_values() -> Executable:
 
 
 @prepared
-def _next_numbers() -> Executable:
-    series = func.generate_series(1, bindparam("count", type_=BigInteger)).alias()
-    return select(func.nextval(literal_column("'log_sequence'"))).select_from(series)
-
-
-@prepared
-def _taken() -> Executable:
-    records = sql_table("log_records", column("id", BigInteger))
-    return select(records.c.id).where(records.c.id == func.any(bindparam("wanted", type_=ARRAY(BigInteger))))
-
-
-@prepared
 def _addition(table: Table) -> Executable:
     """Add rows given as the text of a JSON array: the driver takes several times as long over real arrays."""
     columns = (column(one.name, one.type) for one in table.c)
@@ -304,30 +293,3 @@ def _addition(table: Table) -> Executable:
     source = given.render_derived(with_types=True)
     statement: Executable = add_up("postgresql", table, select(*source.c))
     return statement
-
-
-def _numbers(connection: Connection, count: int) -> list[int]:
-    """Return so many numbers from the sequence, rising: those on both sides of its end are not mixed."""
-    while True:
-        found = [number for (number,) in _next_numbers(connection, {"count": count})]
-        if found[0] <= found[-1]:
-            return found
-
-
-def _free(connection: Connection, assigned: list[int]) -> list[int]:
-    """Replace ids that old rows of the same seconds have taken, keeping the order within each second.
-
-    The sequence gives a number out again after two million rows, to which a second may have been added long
-    ago. The other numbers of such a second are drawn at random, for those that follow are likely taken too.
-    """
-    draw = random.SystemRandom()
-    for _ in range(_ATTEMPTS):
-        taken = {ids.second_of(row_id) for (row_id,) in _taken(connection, {"wanted": assigned})}
-        if not taken:
-            return assigned
-        for second in taken:
-            places = [place for place, row_id in enumerate(assigned) if ids.second_of(row_id) == second]
-            numbers = sorted(draw.sample(range(ids.SEQUENCES), len(places)))
-            for place, number in zip(places, numbers, strict=True):
-                assigned[place] = ids.first_id(second) + number
-    raise InvalidValue(f"created_at: second {min(taken)} has no room for more rows")

@@ -89,12 +89,21 @@ class SharedSessions(Sessions):
 class OwnSessions(Sessions):
     """Sessions of two engines for the log alone: one that only reads, and one for the writer."""
 
-    def __init__(self, engine: Engine, settings: Mapping[str, str], connect_args: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Mapping[str, str],
+        connect_args: Mapping[str, Any],
+        *,
+        waiting_time: float,
+    ) -> None:
         super().__init__(engine, settings)
         # One thread writes; commands of other threads find a connection all the same.
-        self._writes = create_engine(engine.url, pool_size=1, connect_args=dict(connect_args))
+        self._writes = create_engine(
+            engine.url, pool_size=1, pool_timeout=waiting_time, connect_args=dict(connect_args)
+        )
         _listen(engine, {**settings, "default_transaction_isolation": "'repeatable read'"} | _READ_ONLY)
-        _listen(self._writes, settings)
+        _listen(self._writes, {**settings, "default_transaction_isolation": "'read committed'"})
 
     def reading(self) -> AbstractContextManager[Connection]:
         return self._begun(self.engine)

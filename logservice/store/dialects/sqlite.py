@@ -64,6 +64,7 @@ class SQLiteDialect(Dialect):
         self.wal = WriteAheadLog(self.path)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._connection: Connection | None = None
+        self._inherited: Connection | None = None
         listen_to_reader(engine, self.path)
 
     @classmethod
@@ -85,7 +86,9 @@ class SQLiteDialect(Dialect):
 
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not self.path.exists():
+            # Not to be opened beside SQLite: closing it would end all locks that this process has on it.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connect = partial(connect_writer, self.path, waiting_time=self.waiting_time)
         with FileLock(self._lock_path), connect() as connection, connection.begin():
             bring_up(connection)
@@ -96,9 +99,8 @@ class SQLiteDialect(Dialect):
 
     def lost(self, error: BaseException) -> str:
         if isinstance(error, OSError):
-            return (
-                f"the database cannot be used: {error.filename or self.path.name}: {error.strerror or error}"
-            )
+            name = Path(error.filename or self.path).name
+            return f"the database cannot be used: {name}: {error.strerror or type(error).__name__}"
         message = str(getattr(error, "orig", None) or error)
         if not self.path.exists():
             return f"the database file {self.path.name} does not exist; `logservice init-db` creates it"
@@ -108,7 +110,8 @@ class SQLiteDialect(Dialect):
 
     def reset_after_fork(self) -> None:
         self.engine.dispose(close=False)
-        self._connection = None
+        # Not closed, and not forgotten, for that closes it too: it belongs to the parent process.
+        self._inherited, self._connection = self._connection, None
 
     def close(self, finish_writing: Callable[[], None]) -> None:
         # Readers first: the last connection to close folds the write-ahead log back, and readers may not.
@@ -145,7 +148,10 @@ class SQLiteDialect(Dialect):
             self.wal.fold_back(driver(self._connection), waiting_time=self.waiting_time)
 
     def is_wanted(self) -> bool:
-        return FileLock(self._lock_path).is_wanted()
+        try:
+            return FileLock(self._lock_path).is_wanted()
+        except OSError:
+            return False
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

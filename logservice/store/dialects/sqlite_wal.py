@@ -14,9 +14,10 @@ log = logging.getLogger("logservice")
 CHECKPOINT_BYTES = 32 * 1024 * 1024
 # A file that is so many times as long is cut off.
 _LONGEST = 4
-# In the header of the log's index the size of a page stands at byte 14, the number of the last frame at byte
-# 16: https://www.sqlite.org/walformat.html#the_wal_index_header
-_INDEX_HEADER = struct.Struct("=14xHI")
+# The size of a page stands at byte 8 of the header, two salts at byte 16, and the same salts at byte 8 of
+# each frame that was written since the log began anew: https://www.sqlite.org/fileformat2.html#walformat
+_HEADER = struct.Struct(">8xI4x8s8x")
+_FRAME_HEADER = struct.Struct(">8x8s8x")
 
 
 class WriteAheadLog:
@@ -24,21 +25,13 @@ class WriteAheadLog:
 
     def __init__(self, database: Path) -> None:
         self._file = database.with_name(f"{database.name}-wal")
-        self._index = database.with_name(f"{database.name}-shm")
-        self._left = 0
+        # The salts of the log that was looked at last, and the length at which a checkpoint is due.
+        self._salts = b""
+        self._due = CHECKPOINT_BYTES
 
     def size(self) -> int:
         """Return the size of the file in bytes, whatever part of it is in use."""
         return self._file.stat().st_size if self._file.exists() else 0
-
-    def used(self) -> int:
-        """Return how many bytes are in use."""
-        try:
-            with self._index.open("rb") as index:
-                page, last_frame = _INDEX_HEADER.unpack(index.read(_INDEX_HEADER.size))
-        except (FileNotFoundError, struct.error):
-            return 0
-        return int(page * last_frame)
 
     def fold_back(self, connection: sqlite3.Connection, *, waiting_time: float) -> None:
         """Make a checkpoint if the log has grown enough, so that it is written from its start again.
@@ -46,16 +39,34 @@ class WriteAheadLog:
         Overwriting is quicker than growing, so the file is cut off only when a reader once made it very long.
         While a reader needs it, the next attempt waits for as much growth again: each one costs a flush.
         """
-        used = self.used()
-        self._left = min(self._left, used)
-        if used - self._left < CHECKPOINT_BYTES:
-            return
-        mode = "TRUNCATE" if self.size() > _LONGEST * CHECKPOINT_BYTES else "RESTART"
         try:
+            if not self._is_due():
+                return
+            mode = "TRUNCATE" if self.size() > _LONGEST * CHECKPOINT_BYTES else "RESTART"
             connection.execute("PRAGMA busy_timeout=0")
-            [is_busy, *_] = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-            connection.execute(f"PRAGMA busy_timeout={int(waiting_time * 1000)}")
-        except sqlite3.Error:
+            try:
+                connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={int(waiting_time * 1000)}")
+        except (OSError, sqlite3.Error):
             log.exception("the write-ahead log could not be folded back; the commit stands")
-            is_busy = True
-        self._left = used if is_busy else 0
+        # If it was, the next commit changes the salts.
+        self._due += CHECKPOINT_BYTES
+
+    def _is_due(self) -> bool:
+        """Whether so much of the log is in use.
+
+        The index of the log would tell at once, but SQLite's locks lie on that file, and a process that
+        closes it loses them all: https://www.sqlite.org/howtocorrupt.html (2.2)
+        """
+        try:
+            with self._file.open("rb") as file:
+                page, salts = _HEADER.unpack(file.read(_HEADER.size))
+                if salts != self._salts:
+                    self._salts, self._due = salts, CHECKPOINT_BYTES
+                frame = _FRAME_HEADER.size + page
+                file.seek(_HEADER.size + self._due // frame * frame)
+                [written] = _FRAME_HEADER.unpack(file.read(_FRAME_HEADER.size))
+        except (FileNotFoundError, struct.error):
+            return False
+        return bool(written == salts)

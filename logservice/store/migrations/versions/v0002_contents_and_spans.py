@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Sequence,
     Table,
+    and_,
     case,
     cast,
     false,
@@ -37,6 +38,7 @@ down_revision = "0001"
 
 _HOUR = 3600
 _HOUR_IDS = _HOUR << 21
+_WEEK_IDS = 7 * 24 * _HOUR_IDS
 _BATCH = 10_000
 _SPANS = (900, 3600, 21600, 86400, 604800)
 _SITE_KEY = ("type", "model_name", "channel_id", "group")
@@ -178,11 +180,22 @@ def _add_up(connection: Connection, records: Table, site: Table) -> None:
     # A cast, for GROUP BY takes a bare number for the place of a column.
     present = cast(literal_column("0"), BigInteger)
     of_one = {"bucket": second, "retained": present, "rows": literal_column("1"), "requests": calls}
-    _insert_sums(connection, site, records, 900, **of_one)
+    for low in _weeks(connection, records):
+        week = [records.c.id >= low, records.c.id < low + _WEEK_IDS]
+        _insert_sums(connection, site, records, 900, where=and_(*week), **of_one)
     hourly = Table("log_usage_hourly", MetaData(), autoload_with=connection)
     _insert_sums(connection, site, hourly, 900, where=hourly.c.retained == 1)
     for finer, span in pairwise(_SPANS):
         _insert_sums(connection, site, site, span, where=site.c.span == finer)
+
+
+def _weeks(connection: Connection, records: Table) -> Iterator[int]:
+    """Yield the first id of each week that has rows, so that what is added up at once fits into memory."""
+    found = connection.scalar(select(func.min(records.c.id)))
+    while found is not None:
+        low = found - found % _WEEK_IDS
+        yield low
+        found = connection.scalar(select(func.min(records.c.id)).where(records.c.id >= low + _WEEK_IDS))
 
 
 def _insert_sums(
