@@ -20,7 +20,7 @@ _WRITER_PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA secure_delete=OFF",
     "PRAGMA wal_autocheckpoint=0",
-    "PRAGMA cache_size=-65536",
+    "PRAGMA cache_size=-32768",
     "PRAGMA temp_store=MEMORY",
 )
 
