@@ -48,7 +48,8 @@ OPERATIONS = (
     "database size, search index included",
     "other clients' posts during it, 50 a second",
     "memory of one worker after all of it",
-    "processor time of a user's own page, 500 rows",
+    "processor time of a user's own page, 500 rows: a worker",
+    "processor time of a user's own page, 500 rows: without gunicorn",
 )
 
 

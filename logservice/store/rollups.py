@@ -261,14 +261,12 @@ def _delete(connection: Connection, table: Table, low: int, high: int, *, span: 
 
 def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
     """Return the buckets of one span that rows of `log_records` make up."""
-    keys = [
-        *([_number(span).label("span")] if rollup is SITE else []),
-        bucket_of(second_of_row, span).label("bucket"),
-        _number(0).label("retained"),
-        *(records.c[name] for name in rollup.dimensions),
-    ]
-    grouped = [keys[-len(rollup.dimensions) - 2], *keys[-len(rollup.dimensions) :]]
+    bucket = bucket_of(second_of_row, span).label("bucket")
+    names = [records.c[name] for name in rollup.dimensions]
     sums = [dialects.total(measure(records, name)) for name in MEASURES]
+    grouped = [bucket, *names]
+    of_span = [_number(span).label("span")] if rollup is SITE else []
+    keys = [*of_span, bucket, _number(0).label("retained"), *names]
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger("logservice")
 MOST_PER_COMMIT = 256
 #: Long work gives way after each piece until nobody has written for so many seconds: time enough for a client
 #: that just got its answer to come back.
-QUIET_SECONDS = 0.005
+QUIET_SECONDS = 0.02
 
 #: Does work for several items at once and returns a result for each, in order; an exception among the results
 #: is raised for that item alone. It may be called again with fewer items after a transaction that failed.
