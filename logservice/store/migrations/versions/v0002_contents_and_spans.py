@@ -1,11 +1,13 @@
 """Contents in a table of their own, once an hour; site buckets of five spans instead of days only.
 
-Rows are copied into a new table hour by hour, so that an old log of any size is brought up in bounded memory.
+Rows are copied into a new table hour by hour and added up week by week, so that an old log of many years is
+brought up in the memory that its fullest week takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +33,6 @@ from sqlalchemy import (
 )
 
 from logservice.store import dialects
-from logservice.store.contents import digest
 
 revision = "0002"
 down_revision = "0001"
@@ -155,7 +156,7 @@ def _copy(connection: Connection, rows: list[dict[str, Any]], records: Table, co
         {
             "id": ids[0],
             "hour": (ids[0] >> 21) // _HOUR * _HOUR,
-            "digest": digest(said),
+            "digest": _digest(said),
             "shared": len(ids) > 1,
             "content": said,
             "folded": _folded(said),
@@ -166,6 +167,10 @@ def _copy(connection: Connection, rows: list[dict[str, Any]], records: Table, co
         connection.execute(insert(contents), new[start : start + _BATCH])
     for start in range(0, len(rows), _BATCH):
         connection.execute(insert(records), rows[start : start + _BATCH])
+
+
+def _digest(said: str) -> int:
+    return int.from_bytes(blake2b(said.encode(), digest_size=8).digest(), signed=True)
 
 
 def _folded(said: str) -> str | None:
