@@ -49,8 +49,6 @@ HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
 SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
 
 _SUMMED = MEASURES[2:]
-#: What has to be known of a row to add it to the buckets, or to take it out.
-ROW_FIELDS = ("id", *DIMENSIONS, *_SUMMED)
 
 # Sums by key. A key begins with the start of the bucket; sums are in the order of MEASURES.
 _Sums = dict[tuple[Any, ...], list[int]]
