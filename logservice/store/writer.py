@@ -130,7 +130,7 @@ class GroupCommitWriter:
 
         Work that is not taken up within `timeout` seconds is withdrawn and Unavailable raised; work that was
         taken up is awaited. An error of `work` itself is raised here, its writes being undone. Work that
-        takes long gets a commit of its own; then it gives way to all who write for as long as it took.
+        takes long gets a commit of its own; then it gives way to all who write, up to twice the time it took.
         """
         job = _Job(work, item, frozenset(claims), is_long)
         with self._changed:
