@@ -26,9 +26,11 @@ from flask.cli import ScriptInfo
 from sqlalchemy import select
 
 from logservice import LogService, create_app
-from logservice.cli import demonstration, importing, logservice, output, serving, times
+from logservice.cli import demonstration, logservice, output, serving, times
 from logservice.errors import InvalidValue, Unavailable
+from logservice.imports.lines import LONGEST_LINE
 from logservice.store import accounts
+from logservice.store.imports import Imports
 from logservice.store.records import hash_key
 from logservice.store.store import LogStore
 from logservice.store.tables import records, tokens
@@ -330,7 +332,8 @@ def test_import_reports_refused_lines_by_number_and_stores_the_others(run: Run, 
 
 
 def test_import_prints_its_figures_as_json(run: Run) -> None:
-    assert json.loads(run("import", "-", "--json", input=event()).stdout) == {"accepted": 1, "refused": 0}
+    figures = json.loads(run("import", "-", "--json", input=f"{event()}\nnonsense\n").stdout)
+    assert figures == {"accepted": 1, "present": 0, "refused": 1}
 
 
 @pytest.mark.parametrize(
@@ -353,24 +356,24 @@ def test_import_refuses_what_is_no_event(run: Run, line: bytes) -> None:
     assert result.stderr.startswith("line 1: ")
 
 
-def test_import_passes_over_a_line_that_is_too_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "LONGEST_LINE", 1000)
-    result = run("import", "-", input="\n".join([event(), event(content="x" * 5000), event()]))
+def test_import_passes_over_a_line_that_is_too_long(run: Run) -> None:
+    too_long = event(content="x" * (LONGEST_LINE + 1))
+    result = run("import", "-", input="\n".join([event(), too_long, event()]))
     assert result.stdout == "Accepted 2 events, refused 1.\n"
-    assert result.stderr == "line 2: the line is longer than 1000 bytes\n"
+    assert result.stderr == f"line 2: the line is longer than {LONGEST_LINE} bytes\n"
 
 
 def test_a_failing_import_says_where_to_go_on(
     run: Run, monkeypatch: pytest.MonkeyPatch, peek: LogStore
 ) -> None:
-    record = LogStore.record
+    store = Imports.store
 
-    def fail_later(store: LogStore, new: Any, **rest: Any) -> str:
-        if store.count_all():
+    def fail_later(imports: Imports, new: Any) -> int:
+        if peek.count_all():
             raise Unavailable("the database was locked")
-        return record(store, new, **rest)
+        return store(imports, new)
 
-    monkeypatch.setattr(LogStore, "record", fail_later)
+    monkeypatch.setattr(Imports, "store", fail_later)
     result = run("import", "-", input=f"{event()}\n" * 1500)
     assert_error(result, "the database was locked; nothing is stored from line 1001 on")
     assert peek.count_all() == 1000

@@ -7,7 +7,7 @@ import click
 from .database import init_db, purge, rebuild
 from .demonstration import demo
 from .group import CommandGroup, show_help
-from .importing import import_events
+from .importing import import_source
 from .serving import serve
 from .tokens import token
 from .users import user
@@ -25,5 +25,5 @@ def logservice(context: click.Context) -> None:
     show_help(context)
 
 
-for command in (serve, demo, init_db, user, token, import_events, purge, rebuild):
+for command in (serve, demo, init_db, user, token, import_source, purge, rebuild):
     logservice.add_command(command)

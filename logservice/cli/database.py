@@ -53,7 +53,7 @@ def rebuild(store: LogStore, as_json: bool) -> None:
     with progress("Rebuilding") as advance:
         for _ in store.rebuild():
             days += 1
-            advance(1)
+            advance(1, 0)
     if as_json:
         echo_json({"days": days})
         return
@@ -65,7 +65,7 @@ def _purge(store: LogStore, old: Purge) -> int:
     with progress("Purging", store.to_purge(old)) as advance:
         for rows in store.purge(old):
             deleted += rows
-            advance(rows)
+            advance(rows, rows)
     return deleted
 
 

@@ -84,7 +84,7 @@ def fill(store: LogStore, rows: int) -> None:
     with progress("Making up rows", rows) as advance:
         while batch := [records.from_mapping(event, now=now) for event in islice(events, BATCH)]:
             store.record(batch)
-            advance(len(batch))
+            advance(len(batch), len(batch))
 
 
 def _show(rows: int, logins: Iterable[Login], curl: Curl) -> None:

@@ -1,114 +1,125 @@
-"""`logservice import`: events from a file of lines, stored in batches."""
+"""`logservice import`: a file of events, or the whole log of a gateway."""
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import BinaryIO
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import click
 
-from ..errors import InvalidValue, Unavailable
-from ..store import records
-from ..store.records import Record
+from ..errors import InvalidValue
+from ..imports.formats import FORMATS
+from ..sources.gateways import Flavour
 from ..store.store import LogStore
+from . import file_importing, gateway_importing, times
 from .group import with_store
-from .output import echo_json, echo_note, json_option, progress
+from .output import json_option
 
-BATCH = 1000
-#: Far above what the longest event takes, so that a file without lines does not fill the memory.
-LONGEST_LINE = 4 * 2**20
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SQLITE = b"SQLite format 3\0"
+_GZIP = b"\x1f\x8b"
+_FLAVOURS = {flavour.value: flavour for flavour in Flavour}
+OURS = "logservice"
 
 
-@dataclass(slots=True)
-class Batch:
-    """Some consecutive lines, read: clean records, and by number the lines that were refused."""
-
-    first_line: int
-    last_line: int
-    size: int = 0
-    accepted: list[Record] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)
+def _interval(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    return None if text is None else times.parse_span(text)
 
 
 @click.command("import")
-@click.argument("file", type=click.File("rb"))
+@click.argument("source")
+@click.option(
+    "--follow", metavar="INTERVAL", callback=_interval, help="Go on with new rows, such as every 10s."
+)
+@click.option("--dry-run", is_flag=True, help="Count, and show three rows as they would be stored.")
+@click.option("--anew", is_flag=True, help="Take all of a gateway's log, whatever was imported before.")
+@click.option(
+    "--format", "name", type=click.Choice(FORMATS), help="What the file is, where that is not plain."
+)
+@click.option("--from", "origin", type=click.Choice([OURS, *_FLAVOURS]), help="Whose rows the file has.")
 @json_option
 @with_store
-def import_events(store: LogStore, file: BinaryIO, as_json: bool) -> None:
-    """Store the events of FILE, one JSON object a line; `-` reads standard input.
+def import_source(
+    store: LogStore,
+    source: str,
+    follow: int | None,
+    dry_run: bool,
+    anew: bool,
+    name: str | None,
+    origin: str | None,
+    as_json: bool,
+) -> None:
+    """Move in: store what SOURCE holds.
 
-    Lines that cannot be stored are reported by number on standard error; all others are stored, in batches
-    of 1000. Ids are given anew, so a file that is imported twice is stored twice.
-    The exit status is 1 when any line was refused.
+    SOURCE is the database of a new-api or one-api gateway, as a URL (sqlite:///path, postgresql://...,
+    mysql://...) or the path of an SQLite file; or a file of events, NDJSON or CSV, gzip or not; `-` reads
+    standard input.
+
+    An import that was interrupted goes on where it stopped when it is run again, and nothing is stored twice.
+    Rows that cannot be stored are reported on standard error; the exit status is then 1.
     """
-    accepted = refused = 0
-    with progress("Importing", _size(file)) as advance:
-        for batch in read_batches(file, store):
-            _store(store, batch)
-            accepted += len(batch.accepted)
-            refused += len(batch.refused)
-            advance(batch.size)
-    if as_json:
-        echo_json({"accepted": accepted, "refused": refused})
-    else:
-        click.echo(f"Accepted {accepted:,} events, refused {refused:,}.")
-    if refused:
-        sys.exit(1)
+    with ExitStack() as stack:
+        file = None if _is_url(source) else stack.enter_context(_opened(source))
+        url = source if file is None else _url_of_sqlite(source, file)
+        if url is not None:
+            _refuse({"--format": name, "--from": origin}, of="a file")
+            options = gateway_importing.Options(anew=anew, dry_run=dry_run, follow=follow, as_json=as_json)
+            gateway_importing.run(store, url, options)
+        elif file is not None:
+            _refuse({"--follow": follow, "--anew": anew or None}, of="the database of a gateway")
+            job = _job(source, file, name=name, origin=origin)
+            file_importing.run(store, job, dry_run=dry_run, as_json=as_json)
 
 
-def read_batches(file: BinaryIO, store: LogStore) -> Iterator[Batch]:
-    """Yield the lines of a file, read, in batches; blank ones count but hold nothing."""
-    lines = enumerate(_lines(file), start=1)
-    while chunk := list(islice(lines, BATCH)):
-        batch = Batch(first_line=chunk[0][0], last_line=chunk[-1][0])
-        now = store.clock()
-        for number, line in chunk:
-            _read(batch, number, line, now)
-        yield batch
+def _is_url(source: str) -> bool:
+    return "://" in source or "@tcp(" in source
 
 
-def _read(batch: Batch, number: int, line: bytes, now: float) -> None:
-    batch.size += len(line)
-    if number == 1:
-        line = line.removeprefix(_BYTE_ORDER_MARK)
-    if not line.strip():
-        return
+def _url_of_sqlite(source: str, file: BinaryIO) -> str | None:
+    return f"sqlite:///{Path(source).absolute()}" if _starts_with(file, _SQLITE) else None
+
+
+def _job(source: str, file: BinaryIO, *, name: str | None, origin: str | None) -> file_importing.Job:
+    unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if _starts_with(file, _GZIP) else file
+    by_ending = "csv" if source.removesuffix(".gz").endswith(".csv") else None
+    return file_importing.Job(
+        unpacked,
+        size=_size(file) if unpacked is file else None,
+        name=name or by_ending,
+        flavour=_FLAVOURS.get(origin or OURS),
+        is_ours=origin == OURS,
+    )
+
+
+def _refuse(options: Mapping[str, object], *, of: str) -> None:
+    """Refuse options that belong to another kind of source."""
+    for option, value in options.items():
+        if value is not None:
+            raise InvalidValue(f"{option}: is for {of}")
+
+
+def _opened(path: str) -> BinaryIO:
+    if path == "-":
+        return sys.stdin.buffer
     try:
-        if len(line) > LONGEST_LINE:
-            raise InvalidValue(f"the line is longer than {LONGEST_LINE} bytes")
-        batch.accepted.append(records.from_json(line, now=now))
-    except InvalidValue as error:
-        batch.refused[number] = str(error)
+        return open(path, "rb")
+    except OSError as error:
+        raise click.BadParameter(f"{path!r}: {error.strerror}", param_hint="SOURCE") from None
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines, one that is too long cut off just above the limit."""
-    while line := file.readline(LONGEST_LINE + 1):
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST_LINE)
-        yield line
-
-
-def _store(store: LogStore, batch: Batch) -> None:
-    """Store a batch. A failure says from which line on the file has yet to be imported."""
-    try:
-        store.record(batch.accepted)
-    except (Unavailable, InvalidValue) as error:
-        raise type(error)(f"{error}; nothing is stored from line {batch.first_line} on") from error
-    except KeyboardInterrupt:
-        lines = f"{batch.first_line} to {batch.last_line}"
-        echo_note(f"interrupted while storing lines {lines}: they may be stored, those after them are not")
-        raise
-    for number, reason in batch.refused.items():
-        echo_note(f"line {number}: {reason}")
+def _starts_with(file: BinaryIO, beginning: bytes) -> bool:
+    """Whether a file that can be sought in begins so; a pipe is never looked into."""
+    if not file.seekable():
+        return False
+    found = file.read(len(beginning))
+    file.seek(0)
+    return found == beginning
 
 
 def _size(file: BinaryIO) -> int | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -16,6 +18,7 @@ import click
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _GAP = "  "
+_MOST_REFUSALS = 20
 
 
 def echo_json(value: Any) -> None:
@@ -69,17 +72,64 @@ def moment(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def echo_samples(samples: Sequence[dict[str, Any]]) -> None:
+    """Print some rows as a line of JSON each."""
+    for sample in samples:
+        click.echo(json.dumps(sample, ensure_ascii=False))
+
+
+class Refusals:
+    """Prints why entries of an import were refused, each by its number, and kinds of rows that have no name.
+
+    Unless `all_of_them` are wanted, only the first are printed, and how many there were.
+    """
+
+    def __init__(self, noun: str, *, all_of_them: bool = False) -> None:
+        self._noun = noun
+        self._most = sys.maxsize if all_of_them else _MOST_REFUSALS
+        self._count = 0
+        self._kinds: Counter[int] = Counter()
+
+    def add(self, refused: Mapping[int, str], unknown_kinds: Counter[int]) -> None:
+        """Print what was refused."""
+        for number, reason in refused.items():
+            self._count += 1
+            if self._count <= self._most:
+                echo_note(f"{self._noun} {number}: {reason}")
+        self._kinds += unknown_kinds
+
+    def close(self) -> None:
+        """Print what was left out so far."""
+        if self._count > self._most:
+            echo_note(f"... and {self._count - self._most:,} more")
+        for kind, number in sorted(self._kinds.items()):
+            echo_note(f"{number:,} rows have the type {kind}, which has no name here; it was kept")
+
+
 @contextmanager
-def progress(label: str, length: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(label: str, length: int | None = None) -> Iterator[Callable[[int, int], None]]:
     """Show on a terminal how far a command is, and give the function that tells it of further steps.
 
-    Without a length it only shows that something moves.
+    That takes the number of steps and the number of rows among them, for the rate. Without a length it only
+    shows that something moves.
     """
-    if not sys.stderr.isatty():
-        yield lambda steps: None
-    elif length is None:
-        with click.progressbar(count(), label=label, file=sys.stderr) as endless:
-            yield endless.update
-    else:
-        with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
-            yield bar.update
+    if not sys.stderr.isatty() or length == 0:
+        yield lambda steps, rows: None
+        return
+    began, total = time.monotonic(), 0
+    endless = {"iterable": count()} if length is None else {"length": length}
+
+    def advance(steps: int, rows: int) -> None:
+        nonlocal total
+        total += rows
+        rate = total / max(time.monotonic() - began, 0.001)
+        bar.update(steps, f"{rate:,.0f} rows/s" if total else None)
+
+    options: dict[str, Any] = {"label": label, "file": sys.stderr, "item_show_func": _or_nothing}
+    with click.progressbar(**endless, **options) as bar:
+        yield advance
+
+
+def _or_nothing(shown: str | None) -> str:
+    """Return what stands behind a progress bar."""
+    return shown or ""

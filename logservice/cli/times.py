@@ -29,6 +29,14 @@ def parse(text: str, *, now: float) -> int:
     return _checked(text, _second_of_iso(text))
 
 
+def parse_span(text: str) -> int:
+    """Return the seconds of a span such as 10s, 5m or 2h. Raises InvalidValue for anything else and 0s."""
+    span = _AGE.fullmatch(text.strip())
+    if span is None or int(span[1]) == 0:
+        raise InvalidValue(f"{text[:40]!r} is no span of time: give one such as 10s, 5m or 2h")
+    return int(span[1]) * _UNITS[span[2]]
+
+
 def parse_past(text: str, *, now: float) -> int:
     """Return the second that a text names; one in the future raises InvalidValue too."""
     second = parse(text, now=now)

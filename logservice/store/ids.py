@@ -7,7 +7,7 @@ a JavaScript number holds exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..errors import InvalidValue
@@ -72,17 +72,13 @@ def between(start: int = 0, end: int = 0) -> IdRange:
     return IdRange(low, high)
 
 
-def assign(seconds: Iterable[int], last: dict[int, int]) -> list[int]:
-    """Return one new id for each second, in order, above the `last` id known of that second.
+def assign(seconds: Iterable[int], free: Mapping[int, Iterator[int]]) -> list[int]:
+    """Return an id for each second, in order, taken from those that are free in it.
 
-    `last` maps seconds to the highest id in use and is moved along. Raises InvalidValue when a second is
-    full.
+    Raises InvalidValue when a second is full.
     """
-    assigned = []
-    for second in seconds:
-        row_id = last.get(second, (second << SEQUENCE_BITS) - 1) + 1
-        if row_id >> SEQUENCE_BITS != second:
-            raise InvalidValue(f"created_at: second {second} holds {SEQUENCES} rows already")
-        last[second] = row_id
-        assigned.append(row_id)
-    return assigned
+    try:
+        return [next(free[second]) for second in seconds]
+    except StopIteration:
+        full = next(second for second in free if next(free[second], None) is None)
+        raise InvalidValue(f"created_at: second {full} holds {SEQUENCES} rows already") from None

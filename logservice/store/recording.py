@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from sqlalchemy import Connection
 
 from ..errors import Conflict
-from . import contents, idempotency, identities, ids, rollups
+from . import contents, idempotency, identities, ids, kept_ids, rollups
 from .dialects import Dialect
 from .idempotency import IdempotencyKey
 from .records import Record
@@ -32,8 +32,7 @@ class Post:
 
     def claims(self) -> Iterator[Claim]:
         """Yield what must not change meanwhile: the weeks of the rows, and whether the key was used."""
-        for week in {record.second // ids.WEEK for record in self.records}:
-            yield week_claim(week * ids.WEEK, shared=True)
+        yield from week_claims(self.records, shared=True)
         if self.key is not None:
             yield Claim(f"key {self.key.key_hash}")
 
@@ -44,6 +43,12 @@ def week_claim(second: int, *, shared: bool) -> Claim:
     Who adds to them shares it; who removes any, or computes them anew, has it alone.
     """
     return Claim(f"week {second // ids.WEEK}", shared)
+
+
+def week_claims(new: Iterable[Record], *, shared: bool) -> Iterator[Claim]:
+    """Yield the claims on all weeks that records lie in."""
+    for week in {record.second // ids.WEEK for record in new}:
+        yield week_claim(week * ids.WEEK, shared=shared)
 
 
 def store(
@@ -77,14 +82,26 @@ def _earlier(connection: Connection, post: Post, new: Sequence[Post], *, now: in
         return error
 
 
-def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> None:
-    """Store clean records: identities resolved, ids assigned, contents and buckets kept along."""
+def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> int:
+    """Store clean records and return how many: those that keep their ids may be there already.
+
+    Identities are resolved, ids assigned, contents and buckets kept along.
+    """
     if not new:
-        return
+        return 0
     rows = identities.resolve(connection, dialect, new)
-    row_ids = dialect.new_ids(connection, [record.second for record in new])
-    for row, row_id in zip(rows, row_ids, strict=True):
+    kept, others, seconds = kept_ids.sorted_out(connection, new, rows)
+    _insert(connection, dialect, kept)
+    # Only now, for a new id is one that nobody has.
+    for row, row_id in zip(others, dialect.new_ids(connection, seconds), strict=True):
         row["id"] = row_id
+    _insert(connection, dialect, others)
+    return len(kept) + len(others)
+
+
+def _insert(connection: Connection, dialect: Dialect, rows: Sequence[identities.Row]) -> None:
+    if not rows:
+        return
     contents.assign(connection, dialect, rows)
     dialect.insert(connection, records, [_columns(row) for row in rows])
     rollups.add_rows(connection, dialect, rows)

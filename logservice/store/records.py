@@ -69,12 +69,16 @@ class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Record:
-    """A clean event: its second, its columns, and the hash of the API key it came with."""
+    """A clean event: its second, its columns, the hash of the API key it came with, and the id it keeps."""
 
     second: int
     row: dict[str, Any]
     key_hash: str | None = None
+    row_id: int | None = None
 
+
+#: The names of all fields of an event.
+FIELDS = frozenset(Event.__struct_fields__)
 
 _decode = msgspec.json.Decoder(Event)
 _TEXTS = (
@@ -91,8 +95,11 @@ _TEXTS = (
 _texts = itemgetter(*_TEXTS)
 
 
-def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
-    """Return the clean record of one JSON object. Raises InvalidValue naming the field and what is wrong."""
+def from_json(raw: bytes | msgspec.Raw, *, now: float, keep_id: bool = False) -> Record:
+    """Return the clean record of one JSON object. Raises InvalidValue naming the field and what is wrong.
+
+    With `keep_id` an id that belongs to the second of the record is kept; otherwise ids are given anew.
+    """
     try:
         event = _decode.decode(raw)
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -101,10 +108,10 @@ def from_json(raw: bytes | msgspec.Raw, *, now: float) -> Record:
         raise InvalidValue("the event is nested too deeply") from None
     raw = bytes(event.other)
     other = other_text(_load(raw)) if raw.startswith(b'"') else _written_anew(raw)
-    return _clean(event, other, now)
+    return _clean(event, other, now, keep_id=keep_id)
 
 
-def from_mapping(fields: Mapping[str, Any], *, now: float) -> Record:
+def from_mapping(fields: Mapping[str, Any], *, now: float, keep_id: bool = False) -> Record:
     """Return the clean record of one event given as a mapping. Raises InvalidValue like `from_json`."""
     if not isinstance(fields, Mapping):
         raise InvalidValue("the event is no object")
@@ -113,10 +120,20 @@ def from_mapping(fields: Mapping[str, Any], *, now: float) -> Record:
         event = msgspec.convert(others, Event)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidValue(_in_words(error)) from None
-    return _clean(event, other_text(fields.get("other")), now)
+    return _clean(event, other_text(fields.get("other")), now, keep_id=keep_id)
 
 
-def _clean(event: Event, other: str, now: float) -> Record:
+def from_columns(created_at: float, row: dict[str, Any], *, now: float) -> Record:
+    """Return the record of a row that has all its columns, within the limits of `Event`.
+
+    Only `type` may be any number. Raises InvalidValue for a time, or a text, that cannot be stored.
+    """
+    if not _plainly_storable("".join(_texts(row))):
+        _refuse_unstorable(row)
+    return Record(_second(created_at, now), row)
+
+
+def _clean(event: Event, other: str, now: float, *, keep_id: bool) -> Record:
     row = {
         "type": _type(event.type),
         "user_id": event.user_id or 0,
@@ -141,7 +158,9 @@ def _clean(event: Event, other: str, now: float) -> Record:
     }
     if not _plainly_storable("".join(_texts(row))):
         _refuse_unstorable(row)
-    return Record(_second(event.created_at, now), row, _key_hash(event))
+    second = _second(event.created_at, now)
+    is_kept = keep_id and event.id is not None and ids.second_of(event.id) == second
+    return Record(second, row, _key_hash(event), event.id if is_kept else None)
 
 
 def hash_key(key: str) -> str:

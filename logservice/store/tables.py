@@ -124,6 +124,8 @@ users = Table(
     Column("access_token_hash", Text, unique=True),
     Column("disabled", Boolean, nullable=False, server_default=false()),
     _number("created_at"),
+    # What the gateway that was imported said of it last, as JSON; null for whom no gateway knows.
+    Column("gateway", dialects.PlainText),
 )
 Index("log_users_username", users.c.username)
 
@@ -137,6 +139,7 @@ tokens = Table(
     Column("key_hash", Text, unique=True),
     Column("disabled", Boolean, nullable=False, server_default=false()),
     _number("created_at"),
+    Column("gateway", dialects.PlainText),
 )
 Index("log_tokens_user", tokens.c.user_id, tokens.c.name)
 
@@ -158,4 +161,13 @@ marks = Table(
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+)
+
+imports = Table(
+    "log_imports",
+    metadata,
+    # What was imported: the kind of source, and as JSON how it is known again and how far it was taken.
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("state", dialects.PlainText, nullable=False),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from logservice.errors import InvalidValue
@@ -76,26 +78,25 @@ def test_a_range_that_holds_nothing_is_false() -> None:
     assert not IdRange(10, 0)
 
 
-def test_ids_follow_the_last_one_of_their_second_in_order_of_arrival() -> None:
-    last = {100: ids.first_id(100) + 4}
+def test_ids_are_taken_from_those_that_are_free_in_their_second_in_order_of_arrival() -> None:
+    free = {second: count(ids.first_id(second) + 5) for second in (99, 100, 101)}
 
-    assigned = ids.assign([100, 101, 100, 99], last)
+    assigned = ids.assign([100, 101, 100, 99], free)
 
     assert assigned == [
         ids.first_id(100) + 5,
-        ids.first_id(101),
+        ids.first_id(101) + 5,
         ids.first_id(100) + 6,
-        ids.first_id(99),
+        ids.first_id(99) + 5,
     ]
-    assert [ids.second_of(row_id) for row_id in assigned] == [100, 101, 100, 99]
 
 
-def test_a_second_holds_two_million_rows_and_then_says_that_it_is_full() -> None:
-    last = {100: ids.first_id(101) - 2}
+def test_a_full_second_is_named() -> None:
+    free = {99: count(ids.first_id(99)), 100: iter([ids.first_id(101) - 1])}
 
-    assert ids.assign([100], last) == [ids.first_id(101) - 1]
+    assert ids.assign([100], free) == [ids.first_id(101) - 1]
     with pytest.raises(InvalidValue, match="second 100"):
-        ids.assign([100], last)
+        ids.assign([99, 100], free)
 
 
 @pytest.mark.parametrize("second", [1, MIDNIGHT, LAST])

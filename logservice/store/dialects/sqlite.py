@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -191,13 +192,18 @@ class SQLiteDialect(Dialect):
     # -- writing -------------------------------------------------------------------------------------------
 
     def new_ids(self, connection: Connection, seconds: Sequence[int]) -> list[int]:
-        """Go on after the highest id of each second; seconds after all rows have none."""
+        """Go on after the highest id of each second; seconds after all rows have none.
+
+        Where rows that kept their ids take up the end of a second, the gaps before them are used.
+        """
         highest = _last_id(connection, 0, ids.OPEN_END)
-        last = {}
-        for second in set(seconds):
-            if ids.first_id(second) <= highest:
-                last[second] = _last_id(connection, ids.first_id(second), ids.first_id(second + 1))
-        return ids.assign(seconds, last)
+        free: dict[int, Iterator[int]] = {}
+        for second, count in Counter(seconds).items():
+            first, end = ids.first_id(second), ids.first_id(second + 1)
+            last = _last_id(connection, first, end) if first <= highest else first - 1
+            fits = last + count < end
+            free[second] = iter(range(last + 1, end)) if fits else _gaps(connection, first, end)
+        return ids.assign(seconds, free)
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         driver(connection).executemany(_insertion.compiled(connection.dialect, table).sql, rows)
@@ -241,6 +247,7 @@ _REMOVE_POSTINGS = (
     "INSERT INTO log_contents_index (log_contents_index, rowid, content) VALUES ('delete', ?, ?)"
 )
 _REMOVE_ALL_POSTINGS = "INSERT INTO log_contents_index (log_contents_index) VALUES ('delete-all')"
+_IDS = "SELECT id FROM log_records WHERE id >= ? AND id < ? ORDER BY id"
 _LAST_ID = "SELECT coalesce(max(id), ? - 1) FROM log_records WHERE id >= ? AND id < ?"
 
 
@@ -248,6 +255,15 @@ def _last_id(connection: Connection, low: int, high: int) -> int:
     """Return the highest id in use from `low` to below `high`, or the one before them."""
     found: int = driver(connection).execute(_LAST_ID, (low, low, high)).fetchone()[0]
     return found
+
+
+def _gaps(connection: Connection, low: int, high: int) -> Iterator[int]:
+    """Yield the ids from `low` to below `high` that no row has."""
+    following = low
+    for (row_id,) in driver(connection).execute(_IDS, (low, high)).fetchall():
+        yield from range(following, row_id)
+        following = row_id + 1
+    yield from range(following, high)
 
 
 @prepared

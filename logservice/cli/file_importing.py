@@ -1,0 +1,92 @@
+"""Importing a file: its progress, what was refused, and the figures at the end."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import click
+
+from ..imports.files import Batch, FileImport
+from ..sources.gateways import Flavour
+from ..store.store import LogStore
+from .output import Refusals, echo_json, echo_note, echo_samples, progress
+
+_SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to import: its size in bytes if it has one, and what is known of it already."""
+
+    file: BinaryIO
+    size: int | None
+    name: str | None
+    flavour: Flavour | None
+    is_ours: bool
+
+
+@dataclass(slots=True)
+class _Figures:
+    accepted: int = 0
+    present: int = 0
+    refused: int = 0
+
+    def add(self, batch: Batch) -> None:
+        self.accepted += batch.stored
+        self.present += batch.present
+        self.refused += len(batch.refused)
+
+    def as_json(self) -> dict[str, int]:
+        return {"accepted": self.accepted, "present": self.present, "refused": self.refused}
+
+    def __str__(self) -> str:
+        there = f"{self.present:,} were there already, " if self.present else ""
+        return f"Accepted {self.accepted:,} events, {there}refused {self.refused:,}."
+
+
+def run(store: LogStore, job: Job, *, dry_run: bool, as_json: bool) -> None:
+    """Import a file, or with `dry_run` only look at it."""
+    importing = FileImport(store, job.file, name=job.name, flavour=job.flavour, is_ours=job.is_ours)
+    if importing.format.flavour is not None:
+        echo_note(f"Read as rows of {importing.format.flavour.value}.")
+    if importing.lines_before:
+        echo_note(f"Lines 1 to {importing.lines_before:,} were imported before.")
+    if dry_run:
+        _look(importing, as_json=as_json)
+        return
+    figures = _take(importing, job.size)
+    if as_json:
+        echo_json(figures.as_json())
+    else:
+        click.echo(str(figures))
+    if figures.refused:
+        sys.exit(1)
+
+
+def _take(importing: FileImport, size: int | None) -> _Figures:
+    figures, refusals = _Figures(), Refusals("line", all_of_them=True)
+    with progress("Importing", size) as advance:
+        advance(importing.offset, 0)
+        for batch in importing.batches():
+            figures.add(batch)
+            refusals.add(batch.refused, batch.unknown_kinds)
+            advance(batch.size, len(batch.accepted))
+    refusals.close()
+    return figures
+
+
+def _look(importing: FileImport, *, as_json: bool) -> None:
+    accepted, refused = 0, 0
+    samples: list[dict[str, Any]] = []
+    for batch in importing.read():
+        accepted += len(batch.accepted)
+        refused += len(batch.refused)
+        new = batch.accepted[: _SAMPLES - len(samples)]
+        samples += [{"created_at": record.second, **record.row} for record in new]
+    if as_json:
+        echo_json({"accepted": accepted, "refused": refused, "samples": samples})
+        return
+    echo_samples(samples)
+    click.echo(f"{accepted:,} events would be accepted, and {refused:,} refused; nothing was stored.")

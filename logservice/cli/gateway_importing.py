@@ -1,0 +1,163 @@
+"""Importing the log of a gateway: once, or as its companion that goes on with every new row."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ..errors import Unavailable
+from ..imports.databases import GatewayDatabase, open_database
+from ..imports.gateway import GatewayImport
+from ..store.store import LogStore
+from .output import Refusals, echo_json, echo_note, echo_samples, moment, progress
+
+_SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to import: `follow` is the interval in seconds in which to go on, if at all."""
+
+    anew: bool
+    dry_run: bool
+    follow: int | None
+    as_json: bool
+
+
+@dataclass(slots=True)
+class _Figures:
+    rows: int = 0
+    users: int = 0
+    tokens: int = 0
+    refused: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        return {"rows": self.rows, "users": self.users, "tokens": self.tokens, "refused": self.refused}
+
+
+def run(store: LogStore, url: str, options: Options) -> None:
+    """Import the log of the gateway whose database a URL names."""
+    with closing(open_database(url)) as database:
+        if options.dry_run:
+            _look(GatewayImport(store, database, anew=options.anew), database, as_json=options.as_json)
+            return
+        figures = _once(store, database, anew=options.anew, shown=True)
+        _print(figures, database, as_json=options.as_json)
+        if options.follow is not None:
+            _follow(store, database, options)
+        elif figures.refused:
+            sys.exit(1)
+
+
+def _once(store: LogStore, database: GatewayDatabase, *, anew: bool = False, shown: bool = False) -> _Figures:
+    """Import what is there and was not yet."""
+    importing = GatewayImport(store, database, anew=anew)
+    last, figures, refusals = importing.position.last, _Figures(), Refusals("row")
+    if shown and last:
+        echo_note(f"Going on after row {last:,}, up to which was imported before.")
+    figures.users, figures.tokens, refused = importing.accounts()
+    for reason in refused:
+        echo_note(reason)
+    newest = database.newest() if shown else None
+    with progress("Importing", max(newest.id - last, 0) if newest else 0) as advance:
+        for taken in importing.rows():
+            figures.rows += taken.rows
+            figures.refused += len(taken.refused)
+            refusals.add(taken.refused, taken.unknown_kinds)
+            advance(taken.ids, taken.rows)
+    refusals.close()
+    return figures
+
+
+def _print(figures: _Figures, database: GatewayDatabase, *, as_json: bool) -> None:
+    if as_json:
+        echo_json({"gateway": database.flavour.value, **figures.as_json()})
+        return
+    known = f"{figures.users:,} users and {figures.tokens:,} tokens are known"
+    click.echo(
+        f"Imported {figures.rows:,} rows of {database.flavour.value}, refused {figures.refused:,}; "
+        + (known if database.has_accounts else "the database has no users and tokens")
+        + "."
+    )
+
+
+def _follow(store: LogStore, database: GatewayDatabase, options: Options) -> None:
+    """Go on with new rows until somebody ends it; a database that fails is tried again."""
+    interval = options.follow or 0
+    if not options.as_json:
+        click.echo(f"Looking for new rows every {interval} s; Ctrl-C ends it.")
+    failing = ""
+    with _until_told_to_stop():
+        while True:
+            time.sleep(interval)
+            try:
+                figures = _once(store, database)
+            except Unavailable as error:
+                # Said once for as long as it lasts.
+                if str(error) != failing:
+                    echo_note(f"{error}; trying again")
+                failing = str(error)
+                continue
+            if failing:
+                echo_note("All is well again.")
+            failing = ""
+            if figures.rows:
+                _print_more(figures, as_json=options.as_json)
+
+
+def _print_more(figures: _Figures, *, as_json: bool) -> None:
+    now = moment(int(time.time()))
+    if as_json:
+        echo_json({"at": now, "rows": figures.rows, "refused": figures.refused})
+    else:
+        click.echo(f"{now}  {figures.rows:,} rows")
+
+
+@contextmanager
+def _until_told_to_stop() -> Iterator[None]:
+    """End without an error when asked to: following has no end of its own."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _look(importing: GatewayImport, database: GatewayDatabase, *, as_json: bool) -> None:
+    """Count, and show some rows as they would be stored."""
+    last = importing.position.last
+    counts = Counter(database.count_by_type(last))
+    people = (len(database.users()), len(database.tokens())) if database.has_accounts else (0, 0)
+    samples: list[dict[str, Any]] = importing.samples(_SAMPLES)
+    if as_json:
+        by_type = {str(kind): count for kind, count in sorted(counts.items())}
+        echo_json(
+            {
+                "gateway": database.flavour.value,
+                "rows": counts.total(),
+                "rows_by_type": by_type,
+                "users": people[0],
+                "tokens": people[1],
+                "samples": samples,
+            }
+        )
+        return
+    echo_samples(samples)
+    click.echo(
+        f"{counts.total():,} rows of {database.flavour.value}, {people[0]:,} users and {people[1]:,} tokens "
+        "would be imported; nothing was stored."
+    )

@@ -1,0 +1,1 @@
+"""Moving in: logs of gateways and files, taken over in steps that can be interrupted and taken up again."""

@@ -1,0 +1,259 @@
+"""The database of a gateway, read in transactions of one statement while the gateway goes on writing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Engine,
+    Select,
+    StaticPool,
+    and_,
+    column,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    null,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from ..errors import InvalidValue, Unavailable
+from ..sources import gateways
+from ..sources.gateways import Flavour, GatewayRow
+from ..store.filters import chunks
+from .position import Gap
+
+#: The drivers by the scheme of a URL, and the extra that brings each.
+_DRIVERS = {
+    "postgresql": ("postgresql+psycopg", "postgres"),
+    "postgres": ("postgresql+psycopg", "postgres"),
+    "mysql": ("mysql+pymysql", "mysql"),
+    "mariadb": ("mysql+pymysql", "mysql"),
+}
+#: How gateways themselves are told about MySQL: user:password@tcp(host:port)/name?options.
+_GO_DSN = re.compile(
+    r"(?P<user>[^:@/]+)(?::(?P<password>.*))?"
+    r"@tcp\((?P<host>[^():]+)(?::(?P<port>[0-9]{1,5}))?\)/(?P<name>[^?]+)(?:\?.*)?"
+)
+T = TypeVar("T")
+
+#: What SQLite's driver says of half a character, which a gateway stores as a client sent it.
+_NO_TEXT = "Could not decode to UTF-8"
+_BUSY_SECONDS = 30
+_CONNECT_SECONDS = 10
+_GAPS_AT_ONCE = 200
+
+_LOGS = table("logs", *(column(name) for name in GatewayRow._fields))
+
+
+class GatewayDatabase:
+    """The log, the users, the tokens and the channels of a gateway.
+
+    Every method raises Unavailable when the database fails.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Look at the tables. Raises InvalidValue when the log or one of its columns is missing."""
+        self._engine = engine
+        with self._connected() as connection:
+            inspector = inspect(connection)
+            self._tables = {
+                name: {found["name"] for found in inspector.get_columns(name)}
+                for name in ("logs", "users", "tokens", "channels")
+                if inspector.has_table(name)
+            }
+        if "logs" not in self._tables:
+            raise InvalidValue("the database has no table logs: it is neither new-api's nor one-api's")
+        self.flavour: Flavour = gateways.recognise(self._tables["logs"])
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether users and tokens are here: a gateway may keep its log in a database of its own."""
+        return {"users", "tokens"} <= self._tables.keys()
+
+    # -- logs ----------------------------------------------------------------------------------------------
+
+    def newest(self) -> GatewayRow | None:
+        """Return the row of the highest id."""
+        last = self._logs().order_by(None).order_by(_LOGS.c.id.desc()).limit(1)
+        return next(iter(self._rows(last)), None)
+
+    def oldest_id(self) -> int | None:
+        """Return the lowest id."""
+        found: int | None = self._scalar(select(func.min(_LOGS.c.id)))
+        return found
+
+    def count_by_type(self, after: int) -> dict[int, int]:
+        """Return how many rows there are beyond an id, by the gateway's number of their kind."""
+        counted = select(_LOGS.c.type, func.count()).where(_LOGS.c.id > after).group_by(_LOGS.c.type)
+        return dict(map(tuple, self._all(counted)))
+
+    def after(self, last: int, *, limit: int) -> list[GatewayRow]:
+        """Return the next rows beyond an id, lowest first."""
+        return self._rows(self._logs(_LOGS.c.id > last).limit(limit))
+
+    def among(self, gaps: Sequence[Gap], *, limit: int) -> Iterator[list[GatewayRow]]:
+        """Yield the rows that lie in gaps, in lists of at most `limit`."""
+        for start in range(0, len(gaps), _GAPS_AT_ONCE):
+            some = gaps[start : start + _GAPS_AT_ONCE]
+            inside = or_(*(_LOGS.c.id.between(gap.low, gap.high) for gap in some))
+            last = 0
+            while rows := self._rows(self._logs(inside, _LOGS.c.id > last).limit(limit)):
+                yield rows
+                last = rows[-1].id
+
+    def with_ids(self, row_ids: Iterable[int]) -> list[GatewayRow]:
+        """Return the rows of some ids, as far as there are any."""
+        return [row for some in chunks(row_ids) for row in self._rows(self._logs(_LOGS.c.id.in_(some)))]
+
+    def _logs(self, *where: ColumnElement[bool]) -> Select[Any]:
+        """Return a statement for rows in the order of their ids; columns the table lacks are null."""
+        there = self._tables["logs"]
+        columns = (_LOGS.c[name] if name in there else null().label(name) for name in GatewayRow._fields)
+        return select(*columns).select_from(_LOGS).where(and_(True, *where)).order_by(_LOGS.c.id)
+
+    def _rows(self, statement: Select[Any]) -> list[GatewayRow]:
+        """Return log rows as the driver gives them: a Row of SQLAlchemy's around each costs as much again."""
+        return self._asked(lambda connection: _tuples(connection.execute(statement)))
+
+    # -- whoever is in them --------------------------------------------------------------------------------
+
+    def channels(self) -> dict[int, str]:
+        """Return the names of channels by id."""
+        return {row.id: row.name or "" for row in self._named("channels", "id", "name")}
+
+    def users(self) -> list[Any]:
+        """Return id, username, role, status, access_token and deleted_at of every user."""
+        return self._named("users", "id", "username", "role", "status", "access_token", "deleted_at")
+
+    def tokens(self) -> list[Any]:
+        """Return id, user_id, name, key, status and deleted_at of every token."""
+        return self._named("tokens", "id", "user_id", "name", "key", "status", "deleted_at")
+
+    def _named(self, name: str, *wanted: str) -> list[Any]:
+        """Return columns of a whole table: null for one that is not there, nothing where the table is not."""
+        there = self._tables.get(name)
+        if there is None:
+            return []
+        source = table(name, *map(column, wanted))
+        columns = (source.c[one] if one in there else null().label(one) for one in wanted)
+        return self._all(select(*columns).select_from(source))
+
+    # -- statements ----------------------------------------------------------------------------------------
+
+    def _all(self, statement: Select[Any]) -> list[Any]:
+        return self._asked(lambda connection: list(connection.execute(statement).all()))
+
+    def _scalar(self, statement: Select[Any]) -> Any:
+        return self._asked(lambda connection: connection.scalar(statement))
+
+    def _asked(self, ask: Callable[[Connection], T]) -> T:
+        """Ask for something; once more and leniently where SQLite holds text that is none."""
+        try:
+            with self._connected() as connection:
+                return ask(connection)
+        except Unavailable as error:
+            if _NO_TEXT not in str(error):
+                raise
+        with self._connected() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.text_factory = lambda text: text.decode(errors="replace")
+            return ask(connection)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise Unavailable(f"the gateway's database: {_said(error)}") from error
+
+
+def open_database(url: str) -> GatewayDatabase:
+    """Open a database by its URL, for reading only.
+
+    Also takes the way gateways are told about MySQL. Raises InvalidValue for a URL that names no database we
+    can read, and Unavailable when it cannot be reached.
+    """
+    return GatewayDatabase(_engine(_parsed(url)))
+
+
+def _parsed(url: str) -> URL:
+    if found := _GO_DSN.fullmatch(url):
+        port = int(found["port"] or 3306)
+        return URL.create(
+            "mysql", found["user"], found["password"], found["host"], port=port, database=found["name"]
+        )
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidValue(
+            "the URL cannot be read; sqlite:///path, postgresql://user:password@host/name "
+            "and mysql://user:password@host/name can"
+        ) from None
+
+
+def _engine(url: URL) -> Engine:
+    scheme = url.get_backend_name()
+    if scheme == "sqlite":
+        return _sqlite_engine(url)
+    if scheme not in _DRIVERS:
+        raise InvalidValue(
+            f"{scheme[:40]}: no database that can be imported; sqlite, postgresql and mysql can"
+        )
+    driver, extra = _DRIVERS[scheme]
+    settings = {"connect_timeout": _CONNECT_SECONDS}
+    try:
+        return create_engine(
+            url.set(drivername=driver),
+            isolation_level="AUTOCOMMIT",
+            connect_args=settings,
+            pool_pre_ping=True,
+        )
+    except (ImportError, NoSuchModuleError):
+        raise InvalidValue(f"{scheme}: needs `pip install 'logservice[{extra}]'`") from None
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    path = Path(url.database or "")
+    if not path.is_file():
+        raise InvalidValue(f"{path}: there is no such file")
+    read_only = URL.create(
+        "sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"}
+    )
+    engine = create_engine(
+        read_only, poolclass=StaticPool, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+
+    return engine
+
+
+def _tuples(result: CursorResult[Any]) -> list[GatewayRow]:
+    return [*map(GatewayRow._make, result.cursor.fetchall())] if result.cursor is not None else []
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,0 +1,124 @@
+"""The files that can be imported: events or rows, each on a line as JSON, or below a header as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+
+from ..errors import InvalidValue
+from ..sources import csv_rows, gateways
+from ..sources.gateways import Flavour
+from ..store import records
+from ..store.records import Record
+from .lines import LONGEST_LINE, HashedLines
+
+FORMATS = ("ndjson", "csv")
+#: Reads one entry at a time in epoch seconds, or raises InvalidValue.
+Read = Callable[[float], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a file: the number of its last line, and how to read it; None where it holds nothing."""
+
+    line: int
+    read: Read | None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a file is made of: `name` is one of FORMATS, `flavour` the gateway whose rows they are, if any."""
+
+    name: str
+    flavour: Flavour | None
+    columns: tuple[str, ...] = ()
+
+    def entries(self, lines: HashedLines) -> Iterator[Entry]:
+        """Yield all entries."""
+        return self._of_csv(lines) if self.name == "csv" else self._of_json(lines)
+
+    def _of_json(self, lines: HashedLines) -> Iterator[Entry]:
+        read = _event if self.flavour is None else partial(_row, flavour=self.flavour)
+        for line in lines:
+            yield Entry(lines.number, partial(read, line) if line.strip() else None)
+
+    def _of_csv(self, lines: HashedLines) -> Iterator[Entry]:
+        text = (line.decode(errors="surrogateescape") for line in lines)
+        rows = csv.reader(text)
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Entry(lines.number, partial(_unreadable, str(error)))
+                continue
+            is_header = tuple(cells) == self.columns
+            yield Entry(lines.number, partial(self._from_cells, cells) if cells and not is_header else None)
+
+    def _from_cells(self, cells: list[str], now: float) -> Record:
+        if len(cells) != len(self.columns):
+            raise InvalidValue(f"{len(cells)} cells stand below {len(self.columns)} columns")
+        fields = dict(zip(self.columns, cells, strict=True))
+        if self.flavour is not None:
+            texts = {name: csv_rows.original(cell) for name, cell in fields.items()}
+            return gateways.from_fields(texts, self.flavour, now=now)
+        return records.from_mapping(csv_rows.fields(fields), now=now, keep_id=True)
+
+
+def recognise(
+    first: bytes, *, name: str | None = None, flavour: Flavour | None = None, is_ours: bool = False
+) -> Format:
+    """Return the format of a file by its first line, and by what is known already.
+
+    Raises InvalidValue for a header that has columns nobody knows.
+    """
+    name = name or ("csv" if b"created_at," in first and not first.lstrip().startswith(b"{") else "ndjson")
+    names = _columns(first) if name == "csv" else _names(first)
+    if flavour is None and not is_ours:
+        flavour = gateways.recognise_fields(names)
+    if name == "csv" and flavour is None and (unknown := [one for one in names if one not in records.FIELDS]):
+        raise InvalidValue(f"column {unknown[0][:40]!r}: neither one of ours nor of a gateway's log table")
+    return Format(name, flavour, tuple(names) if name == "csv" else ())
+
+
+def _columns(header: bytes) -> list[str]:
+    return next(csv.reader([header.decode(errors="replace")]), [])
+
+
+def _names(line: bytes) -> list[str]:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return []
+    return list(found) if isinstance(found, dict) else []
+
+
+def _event(line: bytes, now: float) -> Record:
+    _refuse_long(line)
+    return records.from_json(line, now=now, keep_id=True)
+
+
+def _row(line: bytes, now: float, *, flavour: Flavour) -> Record:
+    _refuse_long(line)
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidValue(f"not valid JSON ({error})") from None
+    if not isinstance(found, Mapping):
+        raise InvalidValue("the row is no object")
+    return gateways.from_fields(found, flavour, now=now)
+
+
+def _refuse_long(line: bytes) -> None:
+    if len(line) > LONGEST_LINE:
+        raise InvalidValue(f"the line is longer than {LONGEST_LINE} bytes")
+
+
+def _unreadable(reason: str, _now: float) -> Any:
+    raise InvalidValue(f"not valid CSV ({reason})")

@@ -1,0 +1,68 @@
+"""Rows that come with an id of ours, as exported rows do: they keep it, and are stored once.
+
+An id alone does not prove that a row is there already: another service gives out the same ones. What a row is
+about decides; who it belongs to does not, for that may have been learned meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from .contents import content_of_row
+from .filters import chunks
+from .identities import Row
+from .records import Record
+from .tables import contents, records
+
+_TOLD_APART = (
+    *("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms"),
+    "request_id",
+)
+_facts = itemgetter(*_TOLD_APART, "content")
+
+
+def sorted_out(
+    connection: Connection, new: Sequence[Record], rows: Sequence[Row]
+) -> tuple[list[Row], list[Row], list[int]]:
+    """Return the rows that keep their ids, those that need new ones, and the seconds of the latter.
+
+    Rows that are there already are left out; so are those that a batch holds twice.
+    """
+    wanted = {record.row_id for record in new if record.row_id is not None}
+    if not wanted:
+        return [], list(rows), [record.second for record in new]
+    taken = _taken(connection, wanted)
+    kept, others, seconds = [], [], []
+    for record, row in zip(new, rows, strict=True):
+        facts = _facts(row)
+        if record.row_id is None or taken.setdefault(record.row_id, facts) != facts:
+            others.append(row)
+            seconds.append(record.second)
+        elif record.row_id in wanted:
+            wanted.discard(record.row_id)
+            kept.append(row | {"id": record.row_id})
+    return kept, others, seconds
+
+
+def _taken(connection: Connection, wanted: set[int]) -> dict[int, tuple[Any, ...]]:
+    """Return what is known of the rows that have some ids; these ids are no longer wanted."""
+    taken: dict[int, tuple[Any, ...]] = {}
+    for some in chunks(wanted.copy()):
+        columns = (records.c[name] for name in _TOLD_APART)
+        there = select(records.c.id, *columns, content_of_row).where(records.c.id.in_(some))
+        taken |= {row_id: tuple(facts) for row_id, *facts in connection.execute(there)}
+    wanted -= taken.keys()
+    return taken | dict.fromkeys(_of_contents(connection, wanted), ())
+
+
+def _of_contents(connection: Connection, row_ids: set[int]) -> Iterable[int]:
+    """Return those of some ids by which a text goes whose row is gone: no other text can go by them."""
+    found: set[int] = set()
+    for some in chunks(row_ids.copy()):
+        found |= set(connection.scalars(select(contents.c.id).where(contents.c.id.in_(some))))
+    row_ids -= found
+    return found
