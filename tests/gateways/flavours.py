@@ -116,6 +116,8 @@ def insert(engine: Engine, table: Table, rows: Iterable[Row]) -> None:
         for batch in _batches(values):
             cursor.executemany(statement, batch)
             connection.commit()
+        if engine.name == "sqlite":
+            cursor.execute("PRAGMA synchronous = FULL")
         if engine.name == "postgresql":
             # The sequence does not notice ids that were given.
             cursor.execute(
