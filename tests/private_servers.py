@@ -1,4 +1,4 @@
-"""Database servers that tests start for themselves: process, folder and account, and what if there is none."""
+"""Database servers that tests start for themselves: process, folder, account, and what if there is none."""
 
 from __future__ import annotations
 

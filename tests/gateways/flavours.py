@@ -1,9 +1,11 @@
 """The gateways that the tests know by name, and their databases on each engine: made, filled, added to.
 
-engine = engine_of(url)
-create(engine, "new-api-2026")
-filled = fill(engine, "new-api-2026", rows=10_000, seed=1)
-expected = sum(row["quota"] or 0 for row in filled.logs)
+    engine = engine_of(url)
+    create(engine, "new-api-2026")
+    filled = fill(engine, "new-api-2026", rows=10_000, seed=1)
+    expected = sum(row["quota"] or 0 for row in filled.logs)
+
+Nothing here knows the importer, so that a test can count and sum what was written on its own.
 """
 
 from __future__ import annotations
