@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgresql_programs import account, programs
+from tests.postgresql_programs import programs
+from tests.private_servers import account
 
 # Durable, as a gateway's own must be; room for most of 5 million rows, and no planner setting of our own.
 SETTINGS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -18,7 +19,10 @@ from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
 from tests.clean_databases import CleanDatabases
-from tests.postgresql_server import Server, missed, required, running
+from tests.mariadb_server import MariaDB
+from tests.mariadb_server import private as private_mariadb
+from tests.postgresql_server import Server, running
+from tests.private_servers import missed, required
 from tests.rows import KEYS, NOW, PEOPLE
 
 MakeApp = Callable[..., Flask]
@@ -59,6 +63,13 @@ def postgresql() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A MariaDB server for all tests of this process, started for the first that asks."""
+    with required(private_mariadb()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def clean_databases(postgresql: Server) -> Iterator[CleanDatabases]:
     """Databases with tables and without rows on the PostgreSQL server."""
     with closing(CleanDatabases(postgresql, _create_tables)) as databases:
@@ -91,6 +102,27 @@ def db_url(lend: Lend, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without rows."""
     with lend(tmp_path) as url:
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def gateway_engine(request: pytest.FixtureRequest) -> str:
+    """The engine of a gateway: a test that asks for its database runs once on each."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def gateway_url(gateway_engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database for `tests.gateways`, as an operator would write it."""
+    if gateway_engine == "sqlite":
+        yield f"sqlite:///{tmp_path / 'gateway.db'}"
+        return
+    fixture = {"postgresql": "postgresql", "mysql": "mariadb"}[gateway_engine]
+    server: Server | MariaDB = request.getfixturevalue(fixture)
+    name = f"gateway_{uuid.uuid4().hex[:12]}"
+    server.create_database(name)
+    yield server.url(name)
+    server.drop_database(name)
 
 
 @pytest.fixture

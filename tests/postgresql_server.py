@@ -10,32 +10,28 @@ Where LOGSERVICE_TEST_POSTGRES_URL names a server, that one lends a few database
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import psycopg
-import pytest
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from tests.postgresql_programs import NoPostgreSQL, account, at_exit, programs
+from tests.postgresql_programs import NoPostgreSQL, programs
+from tests.private_servers import SOCKET_PATH, ServerProcess, account, at_the_end, fitting_place, new_folder
+
+# Tests take this from here together with the server that they require.
+from tests.private_servers import required as required
 
 VARIABLE = "LOGSERVICE_TEST_POSTGRES_URL"
-SKIPPED = "PostgreSQL tests did NOT run: "
 USER = "logservice"
 PORT = "5432"
-MEMORY = Path("/dev/shm")
-#: The path of a socket must be shorter than this everywhere, its zero byte included.
-SOCKET_PATH = 104
 
 # Tests lose the process, never the power. Commits stay synchronous for that: an immediate stop would lose the
 # last ones otherwise, and without fsync that costs nothing (0.1 ms for a commit either way).
@@ -48,62 +44,6 @@ FLEETING = {
 DURABLE = {"shared_buffers": "2GB", "max_wal_size": "8GB", "max_connections": "100"}
 
 
-class Postmaster:
-    """The process of a private server: started, stopped, and started again on the same data."""
-
-    def __init__(self, command: list[str | Path], home: Path, address: URL) -> None:
-        self._command = command
-        self._home = home
-        self._address = address.render_as_string(hide_password=False)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def process_id(self) -> int | None:
-        return None if self._process is None else self._process.pid
-
-    def start(self) -> None:
-        """Start the server and return once it answers."""
-        if self._process is not None:
-            raise RuntimeError("the server runs already")
-        with (self._home / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                **account(),
-            )
-        self._wait_until_ready(self._process)
-
-    def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and its sessions, if it runs; `immediate` leaves recovery to the next start."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        harder = [signal.SIGQUIT, signal.SIGKILL]
-        requests = harder if immediate else [signal.SIGINT, *harder]
-        for request in requests:
-            process.send_signal(request)
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                continue
-            return
-
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                psycopg.connect(self._address, connect_timeout=10).close()
-            except psycopg.OperationalError:
-                time.sleep(0.02)
-            else:
-                return
-        self.stop()
-        raise NoPostgreSQL(f"the server did not start: {(self._home / 'server.log').read_text()[-2000:]}")
-
-
 @dataclass(frozen=True)
 class Server:
     """A server that answers: the address of its own database, and the one process that is ours to stop."""
@@ -111,7 +51,7 @@ class Server:
     address: URL
     #: What keeps our databases apart from others on a server that is shared.
     prefix: str = ""
-    postmaster: Postmaster | None = None
+    postmaster: ServerProcess | None = None
 
     def url(self, name: str) -> str:
         """Return where a database is, in the form that SQLAlchemy and psycopg both read."""
@@ -164,7 +104,7 @@ class Server:
         self.stop(immediate=immediate)
         self.start()
 
-    def _own(self) -> Postmaster:
+    def _own(self) -> ServerProcess:
         if self.postmaster is None:
             raise RuntimeError(f"the server that {VARIABLE} names is not ours to stop or start")
         return self.postmaster
@@ -189,10 +129,10 @@ def private(
     written as in production, never lie in memory. The locale is C.UTF-8 if the system has it.
     """
     found = programs()
-    with _at_the_end() as ending:
-        home = _new_folder(ending, folder or _fitting_place(durable=durable))
+    with at_the_end() as ending:
+        home = new_folder(ending, folder or fitting_place(durable=durable), name="postgresql")
         fits = len(os.fsencode(home / f".s.PGSQL.{PORT}")) < SOCKET_PATH
-        sockets = home if fits else _new_folder(ending, Path("/tmp"))
+        sockets = home if fits else new_folder(ending, Path("/tmp"), name="postgresql")
         address = URL.create(
             "postgresql", USER, database="postgres", query={"host": str(sockets), "port": PORT}
         )
@@ -203,7 +143,13 @@ def private(
             "port": PORT,
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        postmaster = Postmaster([found / "postgres", "-D", home / "data", *options], home, address)
+        postmaster = ServerProcess(
+            [found / "postgres", "-D", home / "data", *options],
+            home,
+            lambda: _answers(address),
+            requests=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
+            failed=NoPostgreSQL,
+        )
         ending.callback(postmaster.stop)
         postmaster.start()
         yield Server(address, postmaster=postmaster)
@@ -221,7 +167,7 @@ def borrowed(url: str) -> Iterator[Server]:
         server.database_names()
     except psycopg.OperationalError as error:
         raise NoPostgreSQL(f"the server that {VARIABLE} names does not answer: {error}") from None
-    with _at_the_end() as ending:
+    with at_the_end() as ending:
         ending.callback(_drop_all, server)
         yield server
 
@@ -239,57 +185,12 @@ def end_sessions(connection: psycopg.Connection, database: str) -> None:
         time.sleep(0.001)
 
 
-@contextmanager
-def required(block: AbstractContextManager[Server]) -> Iterator[Server]:
-    """Enter the block of a server for a test: without one the test is skipped or fails."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(block)
-        except NoPostgreSQL as error:
-            skip_or_fail(str(error))
-        yield server
-
-
-def skip_or_fail(reason: str) -> NoReturn:
-    """End a test that has no server: as skipped, but as failed under continuous integration."""
-    reason = " ".join(reason.split())
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(SKIPPED + reason)
-
-
-def missed(skipped: list[pytest.TestReport]) -> list[str]:
-    """Return a line for each reason of `skip_or_fail` among the reports of skipped tests."""
-    texts = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
-    reasons = [text.removeprefix("Skipped: ") for text in texts if SKIPPED in text]
-    return [f"{reason} ({reasons.count(reason)} skipped)" for reason in sorted(set(reasons))]
-
-
-@contextmanager
-def _at_the_end() -> Iterator[ExitStack]:
-    """Collect what is to be undone after the block, or when the process ends inside it."""
-    stack = ExitStack()
-    undo = at_exit(stack.close)
+def _answers(address: URL) -> bool:
     try:
-        yield stack
-    finally:
-        undo()
-
-
-def _fitting_place(*, durable: bool) -> Path:
-    """Return the fastest place that is safe: containers often have no more than 64 MB of shared memory."""
-    if durable or not os.access(MEMORY, os.W_OK | os.X_OK) or shutil.disk_usage(MEMORY).free < 2 * 2**30:
-        return Path(tempfile.gettempdir())
-    return MEMORY
-
-
-def _new_folder(ending: ExitStack, place: Path) -> Path:
-    """Make a folder that nobody but the server's account may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="logservice-postgresql-", dir=place))
-    ending.callback(shutil.rmtree, folder)
-    if owner := account():
-        os.chown(folder, owner["user"], owner["group"])
-    return folder
+        psycopg.connect(address.render_as_string(hide_password=False), connect_timeout=10).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _initialise(initdb: Path, home: Path, locales: list[str]) -> None:

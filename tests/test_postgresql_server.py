@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from tests.postgresql_programs import NoPostgreSQL
-from tests.postgresql_server import VARIABLE, Server, borrowed, private, required, running, skip_or_fail
+from tests.postgresql_server import VARIABLE, Server, borrowed, private, required, running
+from tests.private_servers import skip_or_fail
 
 ROOT = Path(__file__).parent.parent
 NOWHERE = "postgresql://nobody@/none?host=/nonexistent"
@@ -201,7 +202,7 @@ def test_a_lent_server_that_is_not_there_is_told() -> None:
 def test_tests_without_a_server_fail_in_continuous_integration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="no server"):
-        skip_or_fail("no server")
+        skip_or_fail(NoPostgreSQL("no server"))
 
 
 def test_tests_without_a_server_skip_loudly_elsewhere() -> None:

@@ -1,0 +1,105 @@
+"""The tables of one-api in 2025, as far as an importer reads them."""
+
+from __future__ import annotations
+
+from tests.gateways.columns import Column, Table, integer, row_id, short_text, text, truth
+
+LOGS = Table(
+    "logs",
+    (
+        row_id(),
+        integer("user_id"),
+        integer("created_at"),
+        integer("type"),
+        text("content"),
+        short_text("username", ""),
+        short_text("token_name", ""),
+        short_text("model_name", ""),
+        integer("quota", 0),
+        integer("prompt_tokens", 0),
+        integer("completion_tokens", 0),
+        integer("channel_id"),
+        short_text("request_id", ""),
+        integer("elapsed_time", 0),
+        truth("is_stream", "false"),
+        truth("system_prompt_reset", "false"),
+    ),
+    (
+        ("user_id",),
+        ("created_at", "type"),
+        ("model_name", "username"),
+        ("token_name",),
+        ("model_name",),
+        ("channel_id",),
+    ),
+)
+USERS = Table(
+    "users",
+    (
+        row_id(),
+        short_text("username"),
+        Column("password", "text", nullable=False),
+        short_text("display_name"),
+        integer("role", 1),
+        integer("status", 1),
+        short_text("email"),
+        short_text("github_id"),
+        short_text("wechat_id"),
+        short_text("lark_id"),
+        short_text("oidc_id"),
+        Column("access_token", "char(32)"),
+        integer("quota", 0),
+        integer("used_quota", 0),
+        integer("request_count", 0),
+        Column("group", "varchar(32)", "'default'"),
+        Column("aff_code", "varchar(32)"),
+        integer("inviter_id"),
+    ),
+    (("unique", "username"), ("unique", "access_token"), ("unique", "aff_code"), ("display_name",)),
+)
+TOKENS = Table(
+    "tokens",
+    (
+        row_id(),
+        integer("user_id"),
+        Column("key", "char(48)"),
+        integer("status", 1),
+        short_text("name"),
+        integer("created_time"),
+        integer("accessed_time"),
+        integer("expired_time", -1),
+        integer("remain_quota", 0),
+        truth("unlimited_quota", "false"),
+        integer("used_quota", 0),
+        Column("models", "plain text"),
+        short_text("subnet", ""),
+    ),
+    (("unique", "key"), ("name",)),
+)
+CHANNELS = Table(
+    "channels",
+    (
+        row_id(),
+        integer("type", 0),
+        Column("key", "plain text"),
+        integer("status", 1),
+        short_text("name"),
+        Column("weight", "unsigned", "0"),
+        integer("created_time"),
+        integer("test_time"),
+        integer("response_time"),
+        short_text("base_url", ""),
+        text("other"),
+        Column("balance", "number"),
+        integer("balance_updated_time"),
+        text("models"),
+        Column("group", "varchar(32)", "'default'"),
+        integer("used_quota", 0),
+        Column("model_mapping", "varchar(1024)", "''"),
+        integer("priority", 0),
+        text("config"),
+        Column("system_prompt", "plain text"),
+    ),
+    (("name",),),
+)
+TABLES = (LOGS, USERS, TOKENS, CHANNELS)
