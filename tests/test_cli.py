@@ -366,14 +366,14 @@ def test_import_passes_over_a_line_that_is_too_long(run: Run) -> None:
 def test_a_failing_import_says_where_to_go_on(
     run: Run, monkeypatch: pytest.MonkeyPatch, peek: LogStore
 ) -> None:
-    store = Imports.store
+    advance = Imports.advance
 
-    def fail_later(imports: Imports, new: Any) -> int:
+    def fail_later(imports: Imports, *given: Any) -> Any:
         if peek.count_all():
             raise Unavailable("the database was locked")
-        return store(imports, new)
+        return advance(imports, *given)
 
-    monkeypatch.setattr(Imports, "store", fail_later)
+    monkeypatch.setattr(Imports, "advance", fail_later)
     result = run("import", "-", input=f"{event()}\n" * 1500)
     assert_error(result, "the database was locked; nothing is stored from line 1001 on")
     assert peek.count_all() == 1000

@@ -159,7 +159,7 @@ def _stored(row: GatewayRow, columns: dict[str, Any], now: float) -> Record:
 
 def _cut(columns: dict[str, Any]) -> None:
     """Cut texts that are longer than ours may be."""
-    if max(map(len, _names(columns))) > values.LONGEST_NAME:
+    if sum(map(len, _names(columns))) > values.LONGEST_NAME:
         for name in _NAMES:
             read = values.user_name if name == "username" else values.name
             columns[name] = read(name, columns[name]) or ""
@@ -224,9 +224,9 @@ def _number(column: str, value: Any) -> float:
 def _of_other(said: Mapping[str, Any], name: str) -> int:
     """Return a count that new-api keeps in `other`; -1000 stands there for a first token that never came."""
     value = said.get(name)
-    if type(value) is int and 0 <= value <= values.LARGEST_COUNT:
-        return value
-    return values.bounded(value, 0, values.LARGEST_COUNT) if isinstance(value, int | float) else 0
+    if not isinstance(value, int | float) or value <= 0:
+        return 0
+    return value if type(value) is int and value <= values.LARGEST_COUNT else _count(name, value)
 
 
 def _other(text: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _taken(connection: Connection, wanted: set[int]) -> dict[int, tuple[Any, ...
         columns = (records.c[name] for name in _TOLD_APART)
         there = select(records.c.id, *columns, content_of_row).where(records.c.id.in_(some))
         taken |= {row_id: tuple(facts) for row_id, *facts in connection.execute(there)}
-    wanted -= taken.keys()
+    wanted.difference_update(taken)
     return taken | dict.fromkeys(_of_contents(connection, wanted), ())
 
 

@@ -1,0 +1,55 @@
+"""CSV cells: harmless in a spreadsheet, and read back as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logservice.errors import InvalidValue
+from logservice.sources import csv_rows
+
+
+@given(st.text() | st.from_regex(r"['=+\-@\t\r]+.*"))
+def test_every_text_comes_back_as_it_was(text: str) -> None:
+    assert csv_rows.original(csv_rows.harmless(text)) == text
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_cell_begins_like_a_formula(text: str) -> None:
+    assert csv_rows.harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("cell", ["plain", "it's", "'quoted'", "", "'"])
+def test_an_apostrophe_that_protects_nothing_stays(cell: str) -> None:
+    assert csv_rows.original(cell) == cell
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "value"),
+    [
+        ("quota", "-12", -12),
+        ("use_time", "1.5", 1.5),
+        ("created_at", "1750000000", 1750000000.0),
+        ("created_at", "2025-06-15T15:06:40Z", "2025-06-15T15:06:40Z"),
+        ("is_stream", "True", True),
+        ("is_stream", "0", False),
+        ("type", "consume", "consume"),
+        ("username", "null", "null"),
+        ("content", "'=1", "=1"),
+    ],
+)
+def test_cells_are_read_as_what_they_stand_for(name: str, cell: str, value: Any) -> None:
+    assert csv_rows.fields({name: cell}) == {name: value}
+
+
+def test_empty_cells_are_absent() -> None:
+    assert csv_rows.fields({"quota": "", "content": ""}) == {}
+
+
+@pytest.mark.parametrize(("name", "cell"), [("quota", "1.5"), ("use_time", "long"), ("is_stream", "maybe")])
+def test_a_cell_that_cannot_be_read_is_named(name: str, cell: str) -> None:
+    with pytest.raises(InvalidValue, match=f"{name}: '{cell}'"):
+        csv_rows.fields({name: cell})
