@@ -194,7 +194,12 @@ def open_database(url: str) -> GatewayDatabase:
     Also takes the way gateways are told about MySQL. Raises InvalidValue for a URL that names no database we
     can read, and Unavailable when it cannot be reached.
     """
-    return GatewayDatabase(_engine(_parsed(url)))
+    engine = _engine(_parsed(url))
+    try:
+        return GatewayDatabase(engine)
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _parsed(url: str) -> URL:

@@ -58,11 +58,12 @@ class _Known:
             {row["user_id"] for row in rows} | {token.user_id for token in self._keys.values()},
             {row["username"] for row in rows if row["username"] and not row["user_id"]},
         )
-        by_name_only = any(map(_is_named_only, records))
-        self._tokens = _tokens_of_users(connection, self._names if by_name_only else ())
+        self._given_users = {row["user_id"] for row in rows}
+        # Tokens outlive their users, so those of users who are unknown count as well.
+        bearers = self._given_users | self._names.keys() if any(map(_is_named_only, records)) else ()
+        self._tokens = _tokens_of_users(connection, bearers)
         self._reserved = {row["token_id"] for row in rows if row["token_id"]}
         self._token_ids = _registered(connection, _doubtful(records))
-        self._given_users = {row["user_id"] for row in rows}
         self._next_user = self._next_token = 0
         self._new_users: dict[int, str] = {}
         self._renamed: dict[int, str] = {}

@@ -1,0 +1,337 @@
+"""A gateway moves in: every row once, its people with their keys, whatever database it has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from logservice.errors import InvalidValue, Unavailable
+from logservice.imports import databases
+from logservice.imports import gateway as importer
+from logservice.imports.databases import open_database
+from logservice.store import dialects
+from logservice.store.store import LogStore
+from tests.gateways.flavours import FLAVOURS, Filled, add, create, engine_of, fill
+from tests.imports.conftest import Import
+from tests.imports.expected import can_be_stored, facts_in, facts_of
+from tests.rows import NOW
+from tests.store_rows import buckets, raw_rows, rebuilt
+
+ROWS = 1500
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importer, "BATCH", 400)
+
+
+@pytest.fixture(params=list(FLAVOURS))
+def filled(gateway: Engine, request: pytest.FixtureRequest) -> Filled:
+    """A gateway of each flavour with rows of every kind."""
+    create(gateway, request.param)
+    return fill(gateway, request.param, rows=ROWS)
+
+
+#: What does not depend on the engine of the gateway is tried on one.
+on_sqlite = pytest.mark.parametrize("gateway_engine", ["sqlite"], indirect=True)
+
+
+def new_api(gateway: Engine, rows: int = ROWS) -> Filled:
+    create(gateway, "new-api-2026")
+    return fill(gateway, "new-api-2026", rows=rows)
+
+
+def execute(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+# What arrives
+
+
+def test_every_row_arrives_once_with_all_it_says(filled: Filled, take: Import, log: LogStore) -> None:
+    taken = take()
+
+    assert facts_in(log) == facts_of(filled)
+    assert buckets(log) == rebuilt(log)
+    refused = {row_id: reason for batch in taken for row_id, reason in batch.refused.items()}
+    assert set(refused) == {row["id"] for row in filled.logs if not can_be_stored(row)}
+    assert all("created_at: 0 is before 1970" in reason for reason in refused.values())
+
+
+def test_kinds_without_a_name_are_counted(filled: Filled, take: Import) -> None:
+    unknown = sum((batch.unknown_kinds for batch in take()), Counter[int]())
+
+    assert unknown == Counter({42: 1, -1: 1})
+
+
+def test_people_enter_with_what_they_have(filled: Filled, take: Import, log: LogStore) -> None:
+    take()
+
+    for user in filled.users:
+        secret = (user["access_token"] or "").strip()
+        may_enter = bool(secret) and user["status"] in (1, None) and not user.get("deleted_at")
+        found = log.user_of(secret) if secret else None
+        assert (found is not None) is may_enter, user
+        assert found is None or found.id == user["id"]
+        assert found is None or (found.role == "admin") is ((user["role"] or 0) >= 10)
+
+
+def test_keys_open_the_rows_of_their_token(filled: Filled, take: Import, log: LogStore) -> None:
+    take()
+
+    barred = {
+        user["id"] for user in filled.users if user["status"] not in (1, None) or user.get("deleted_at")
+    }
+    for token in filled.tokens:
+        key = (token["key"] or "").strip()
+        opens = token["status"] != 2 and not token.get("deleted_at") and token["user_id"] not in barred
+        scope = log.scope_of_key(f"sk-{key}") if key else None
+        assert (scope is not None) is (opens and bool(key)), token
+        assert scope is None or scope.token_ids == (token["id"],)
+
+
+def test_rows_with_a_token_name_only_are_tied_to_the_one_of_that_user(
+    filled: Filled, take: Import, log: LogStore
+) -> None:
+    take()
+
+    bearers = Counter((token["user_id"], token["name"]) for token in filled.tokens)
+    by_name = {(token["user_id"], token["name"]): token["id"] for token in filled.tokens}
+    nameless = [row for row in filled.logs if can_be_stored(row) and not row.get("token_id")]
+    expected = Counter(
+        by_name[key] if bearers[key] == 1 else 0
+        for row in nameless
+        if (key := (row["user_id"] or 0, row["token_name"] or ""))[1]
+    )
+    given = Counter(row["token_id"] for row in filled.logs if can_be_stored(row) and row.get("token_id"))
+    found = Counter(row["token_id"] for row in raw_rows(log) if row["token_name"] or row["token_id"])
+    assert found == expected + given
+
+
+def test_channels_bear_their_names(filled: Filled, take: Import, log: LogStore) -> None:
+    take()
+
+    names = {channel["id"]: channel["name"] or "" for channel in filled.channels}
+    assert all(row["channel_name"] == names.get(row["channel_id"], "") for row in raw_rows(log))
+    assert any(row["channel_name"] for row in raw_rows(log))
+
+
+@on_sqlite
+def test_what_new_api_keeps_in_other_is_found_in_columns(
+    gateway: Engine, take: Import, log: LogStore
+) -> None:
+    filled = new_api(gateway)
+
+    take()
+
+    said = [
+        json.loads(row["other"]) for row in filled.logs if (row["other"] or "").startswith('{"model_ratio"')
+    ]
+    assert sum(row["cached_tokens"] for row in raw_rows(log)) >= sum(
+        other.get("cache_tokens", 0) for other in said
+    )
+    assert all(row["first_token_ms"] >= 0 for row in raw_rows(log))
+    assert any(row["first_token_ms"] > 0 for row in raw_rows(log))
+
+
+# Going on
+
+
+def test_a_second_import_takes_what_is_new(
+    filled: Filled, gateway: Engine, take: Import, log: LogStore
+) -> None:
+    take()
+    assert sum(batch.rows for batch in take()) == 0
+
+    more = add(gateway, filled, rows=300)
+    assert sum(batch.rows for batch in take()) == sum(map(can_be_stored, more.logs))
+
+    assert facts_in(log) == facts_of(filled, more)
+
+
+@on_sqlite
+def test_a_gateway_is_known_again_wherever_it_lies(
+    gateway: Engine, take: Import, log: LogStore, tmp_path: Path
+) -> None:
+    new_api(gateway)
+    take()
+    gateway.dispose()
+    shutil.copy(tmp_path / "gateway.db", tmp_path / "moved.db")
+
+    assert sum(batch.rows for batch in take(f"sqlite:///{tmp_path / 'moved.db'}")) == 0
+
+
+@on_sqlite
+def test_old_rows_may_be_purged_at_the_gateway(gateway: Engine, take: Import, log: LogStore) -> None:
+    filled = new_api(gateway)
+    take()
+    execute(gateway, "DELETE FROM logs WHERE id < (SELECT max(id) - 20 FROM logs)")
+    more = add(gateway, filled, rows=100)
+    take()
+    execute(gateway, "DELETE FROM logs")
+    take()
+    # The database counts on from the highest id that it ever gave.
+    execute(gateway, f"INSERT INTO logs (created_at, type, user_id) VALUES ({NOW}, 2, 1), ({NOW}, 2, 2)")
+    take()
+
+    assert len(facts_in(log)) == sum(map(can_be_stored, [*filled.logs, *more.logs])) + 2
+
+
+@on_sqlite
+def test_another_gateway_is_refused_and_taken_only_on_request(
+    gateway: Engine, take: Import, log: LogStore, tmp_path: Path
+) -> None:
+    filled = new_api(gateway)
+    take()
+    other = engine_of(f"sqlite:///{tmp_path / 'other.db'}")
+    create(other, "new-api-2026")
+    theirs = fill(other, "new-api-2026", rows=200, seed=2)
+    other.dispose()
+
+    with pytest.raises(InvalidValue, match="not the log that was imported before"):
+        take(f"sqlite:///{tmp_path / 'other.db'}")
+    assert facts_in(log) == facts_of(filled)
+
+    take(f"sqlite:///{tmp_path / 'other.db'}", anew=True)
+    assert facts_in(log) == facts_of(filled, theirs)
+
+
+@on_sqlite
+def test_a_log_that_was_set_back_is_refused(
+    gateway: Engine, take: Import, log: LogStore, tmp_path: Path
+) -> None:
+    filled = new_api(gateway)
+    gateway.dispose()
+    shutil.copy(tmp_path / "gateway.db", tmp_path / "backup.db")
+    add(gateway, filled, rows=300)
+    take()
+
+    with pytest.raises(InvalidValue, match="set back"):
+        take(f"sqlite:///{tmp_path / 'backup.db'}")
+
+
+def test_rows_whose_lower_ids_came_late_are_taken(gateway: Engine, take: Import, log: LogStore) -> None:
+    filled = new_api(gateway, rows=50)
+    take()
+    last = max(row["id"] for row in filled.logs)
+    later = f"INSERT INTO logs (id, created_at, type, user_id, quota) VALUES ({last + 9}, {NOW}, 2, 1, 9)"
+    execute(gateway, later)
+    take()
+
+    for row_id in (last + 3, last + 8):
+        execute(gateway, later.replace(str(last + 9), str(row_id)))
+        assert sum(batch.rows for batch in take()) == 1
+        assert sum(batch.rows for batch in take()) == 0
+
+    assert len(facts_in(log)) == len(facts_of(filled)) + 3
+
+
+@on_sqlite
+def test_the_store_s_other_engine_holds_the_same(gateway: Engine, take: Import, db_url: str) -> None:
+    filled = new_api(gateway)
+    engine = create_engine(**dialects.engine_settings(db_url, ""))
+    with closing(LogStore(engine, clock=lambda: NOW)) as store:
+        take(store=store)
+        take(store=store)
+
+        assert facts_in(store) == facts_of(filled)
+        assert buckets(store) == rebuilt(store)
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("nonsense", "the URL cannot be read"),
+        ("oracle://somewhere/x", "oracle: no database that can be imported"),
+        ("sqlite:///no-such-file.db", "no-such-file.db: there is no such file"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_one_clear_line(url: str, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        open_database(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://nobody:secret@127.0.0.1:1/gateway",
+        "mysql://nobody:secret@127.0.0.1:1/gateway",
+        "nobody:secret@tcp(127.0.0.1:1)/gateway?parseTime=true",
+    ],
+)
+def test_a_server_that_is_not_there_is_said_without_the_password(url: str) -> None:
+    with pytest.raises(Unavailable, match="the gateway's database") as failure:
+        open_database(url)
+
+    assert "secret" not in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("DROP TABLE logs", "no table logs"),
+        ("ALTER TABLE logs DROP COLUMN quota", "no column quota"),
+    ],
+)
+def test_a_missing_table_or_column_is_named(
+    gateway: Engine, gateway_url: str, statement: str, reason: str
+) -> None:
+    new_api(gateway, rows=50)
+    execute(gateway, statement)
+
+    with pytest.raises(InvalidValue, match=reason):
+        open_database(gateway_url)
+
+
+def test_a_log_without_users_beside_it_is_taken(gateway: Engine, take: Import, log: LogStore) -> None:
+    filled = new_api(gateway, rows=50)
+    for name in ("users", "tokens", "channels"):
+        execute(gateway, f"DROP TABLE {name}")
+
+    take()
+
+    assert len(facts_in(log)) == len(facts_of(filled))
+
+
+@on_sqlite
+def test_text_that_is_none_does_not_end_an_import(gateway: Engine, take: Import, log: LogStore) -> None:
+    filled = new_api(gateway, rows=50)
+    execute(
+        gateway, "UPDATE logs SET content = CAST(x'616263ff' AS TEXT) WHERE id = (SELECT max(id) FROM logs)"
+    )
+
+    take()
+
+    assert len(facts_in(log)) == len(facts_of(filled))
+    assert any(row["content"] == "abc\ufffd" for row in raw_rows(log))
+
+
+@on_sqlite
+def test_nothing_is_written_at_the_gateway(gateway: Engine, gateway_url: str) -> None:
+    new_api(gateway, rows=50)
+    with closing(open_database(gateway_url)) as database, pytest.raises(Unavailable, match="readonly"):
+        database._asked(lambda connection: connection.execute(text("DELETE FROM logs")))
+
+
+def test_go_s_way_of_naming_a_database_is_understood() -> None:
+    url: Any = databases._parsed("root:p@ss:w/rd@tcp(db.example:3307)/oneapi?charset=utf8mb4")
+
+    assert (url.username, url.password, url.host, url.port, url.database) == (
+        "root",
+        "p@ss:w/rd",
+        "db.example",
+        3307,
+        "oneapi",
+    )
