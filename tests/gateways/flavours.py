@@ -66,9 +66,12 @@ class Filled:
 def engine_of(url: str) -> Engine:
     """Return an engine for a URL with the plain scheme that an operator writes."""
     address = make_url(url)
+    if address.drivername == "sqlite":
+        # Gateways wait that long for somebody who reads.
+        return create_engine(address, connect_args={"timeout": 30})
     if address.drivername == "mysql":
         address = address.update_query_dict({"charset": "utf8mb4"})
-    return create_engine(address.set(drivername=_DRIVERS.get(address.drivername, address.drivername)))
+    return create_engine(address.set(drivername=_DRIVERS[address.drivername]))
 
 
 def create(engine: Engine, flavour: str) -> None:
