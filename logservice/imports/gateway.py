@@ -77,24 +77,23 @@ class GatewayImport:
 
     def _new_rows(self, newest: GatewayRow) -> Iterator[Taken]:
         """Take over rows beyond the last one; the next are read and mapped while some are stored."""
-        head = newest.created_at if isinstance(newest.created_at, int | float) else 0
         position = self.position
         with ThreadPoolExecutor(max_workers=1) as reader:
-            reading = reader.submit(self._next, position, head)
+            reading = reader.submit(self._next, position, newest)
             while batch := reading.result():
                 taken, new, position = batch
-                reading = reader.submit(self._next, position, head)
+                reading = reader.submit(self._next, position, newest)
                 self._store(taken, new, position)
                 yield taken
 
-    def _next(self, position: Position, head: float) -> tuple[Taken, list[Record], Position] | None:
+    def _next(self, position: Position, newest: GatewayRow) -> tuple[Taken, list[Record], Position] | None:
         """Read the rows beyond a position, and return them with the position they lead to."""
         rows = self._database.after(position.last, limit=BATCH)
         if not rows:
             return None
         taken, new = self._read(rows)
         taken.ids = rows[-1].id - position.last
-        return taken, new, position.beyond(rows, newest=head, now=self._clock())
+        return taken, new, position.beyond(rows, newest=newest, now=self._clock())
 
     def _read(self, rows: Sequence[GatewayRow]) -> tuple[Taken, list[Record]]:
         taken, new, now = Taken(), [], self._clock()

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 from ..sources.gateways import GatewayRow
 
-#: How long, in seconds, a missing id is looked for again, and how old rows may be beside which one is missed.
+#: How long, in seconds, a missing id is looked for again.
 LATE = 600
+#: Ids are missed where the next row is as young as that, or among so many of the last.
+RECENT_IDS = 10_000
 #: More missing spans of ids than this are not kept; the oldest are given up first.
 MOST_GAPS = 2_000
 MOST_WITNESSES = 64
@@ -58,8 +60,8 @@ class Position:
             "gaps": [list(gap) for gap in self.gaps],
         }
 
-    def beyond(self, rows: Sequence[GatewayRow], *, newest: float, now: float) -> Position:
-        """Return the position after the next rows in order of their ids; `newest` is when the log ends."""
+    def beyond(self, rows: Sequence[GatewayRow], *, newest: GatewayRow, now: float) -> Position:
+        """Return the position after the next rows in order of their ids; `newest` ends the log."""
         gaps, last = list(self.gaps), self.last
         for row in rows:
             if row.id > last + 1 and _is_recent(row, newest):
@@ -82,8 +84,12 @@ def digest(row: GatewayRow) -> str:
     return blake2b("\0".join(map(str, facts)).encode(), digest_size=8).hexdigest()
 
 
-def _is_recent(row: GatewayRow, newest: float) -> bool:
-    return isinstance(row.created_at, int | float) and row.created_at >= newest - LATE
+def _is_recent(row: GatewayRow, newest: GatewayRow) -> bool:
+    """Whether a row stands near the end of the log, by its time or by its place: a time may be wrong."""
+    if row.id > newest.id - RECENT_IDS:
+        return True
+    times = row.created_at, newest.created_at
+    return all(isinstance(time, int | float) for time in times) and times[0] >= times[1] - LATE
 
 
 def _thinned(witnesses: tuple[Witness, ...]) -> tuple[Witness, ...]:
