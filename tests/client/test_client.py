@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-import subprocess
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +17,8 @@ from logservice.client import Client, Counts, Limits
 from tests.client.unreliable import Unreliable, failure, report, unreliable
 
 TOKEN = "a-writers-access-token"
+#: A certificate for 127.0.0.1 that nobody else trusts, and its key.
+CERTIFICATE = Path(__file__).parent / "localhost.pem"
 
 
 @pytest.fixture
@@ -97,15 +99,13 @@ def test_a_connection_that_the_service_closed_meanwhile_costs_no_pause(
 ) -> None:
     """Keep-alive ends after some seconds of silence; that is no failure of the service."""
     state, url = server
+    state.mood = "close"
     with Client(url, TOKEN, limits=hasty(first_pause=60, longest_pause=60)) as client:
-        record(client, 1)
-        assert client.flush()
-        state.mood = "lose"
-        client.record(request_id="again")
-        state.wait_for(2)
-        state.mood = "good"
-        assert client.flush(5)
-    assert sorted(ids_of(state)) == ["again", "r0"]
+        for place in range(3):
+            client.record(request_id=f"r{place}")
+            state.wait_for(place + 1)
+    assert ids_of(state) == ["r0", "r1", "r2"]
+    assert state.connections == 3
 
 
 def test_many_threads_record_at_once(server: tuple[Unreliable, str]) -> None:
@@ -480,18 +480,29 @@ def test_a_limit_that_is_none_is_refused_by_name(value: Any) -> None:
         Limits(max_events=value)
 
 
-def test_https_is_spoken_and_certificates_are_checked(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    import ssl
-    from http.server import ThreadingHTTPServer
+# -- TLS ---------------------------------------------------------------------------------------------------
 
-    from tests.client.unreliable import _Handler
 
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
+def test_https_is_spoken_with_who_can_prove_who_they_are() -> None:
+    with unreliable(certificate=CERTIFICATE) as (state, url):
+        trusting = ssl.create_default_context(cafile=CERTIFICATE)
+        with Client(url, TOKEN, ssl_context=trusting, limits=hasty(deadline=0.5, read_timeout=60)) as client:
+            record(client, 100, content="x" * 10_000)
+            assert client.flush()
+            state.mood = "trickle"
+            client.record(request_id="late")
+            state.wait_for(len(state.requests) + 2)
+            state.mood = "good"
+            assert client.flush()
+        assert client.counts == Counts(recorded=101, stored=101)
+
+
+def test_who_cannot_prove_it_gets_neither_events_nor_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    with unreliable(certificate=CERTIFICATE) as (state, url):
+        client = Client(url, TOKEN, limits=hasty())
+        record(client, 1)
+        assert not client.flush(0.5)
+        assert not client.close(0.1)
+        assert state.connections > 1
+        assert state.requests == []
+    assert "CERTIFICATE_VERIFY_FAILED" in caplog.text

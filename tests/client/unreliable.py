@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -33,8 +35,9 @@ class Request:
 class Unreliable:
     """The server. Without a service behind it, it stores whatever comes, once for each key.
 
-    `mood` is one of "good", "lose" (stored, but the connection is dropped before the answer), "hang",
-    "trickle" (an answer without end), or a status with a body and headers.
+    `mood` is one of "good", "close" (good, and the connection is closed without a word afterwards), "lose"
+    (stored, but the connection is closed before the answer), "hang", "trickle" (an answer without end), or a
+    status with a body and headers.
     """
 
     def __init__(self, port: int | None) -> None:
@@ -91,9 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def setup(self) -> None:
-        super().setup()
+    def handle(self) -> None:
+        """Count the connection; one whose TLS the client breaks off ends here."""
         self.unreliable.connections += 1
+        try:
+            super().handle()
+        except ssl.SSLError:
+            return
 
     def do_POST(self) -> None:
         """Answer as the mood is."""
@@ -112,6 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*mood)
         else:
             self._answer(*self.unreliable.forward(request), {})
+            self.close_connection = mood == "close"
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -135,16 +143,25 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def unreliable(upstream: int | None = None) -> Iterator[tuple[Unreliable, str]]:
-    """Run the server before the service at a port of this machine, if any; give it and its address."""
+def unreliable(
+    upstream: int | None = None, *, certificate: Path | None = None
+) -> Iterator[tuple[Unreliable, str]]:
+    """Run the server before the service at a port of this machine, if any; give it and its address.
+
+    With a certificate and its key in a file it speaks TLS.
+    """
     state = Unreliable(upstream)
     handler = type("Handler", (_Handler,), {"unreliable": state})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield state, f"http://127.0.0.1:{server.server_port}"
+        yield state, f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
     finally:
         state.released.set()
         server.shutdown()
