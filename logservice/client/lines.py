@@ -15,6 +15,7 @@ from typing import Any
 #: writing something many times as long would make the caller wait, only to be refused afterwards.
 LONGEST = 160 * 1024
 
+_WITH_LENGTH = (str, dict, list, tuple)
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -49,13 +50,13 @@ def _is_too_long(event: dict[str, Any]) -> bool:
     left, parts = LONGEST, [event]
     while parts:
         part: Any = parts.pop()
-        if not isinstance(part, str | dict | list | tuple):
-            continue
-        left -= len(part)
-        if left < 0:
-            return True
-        if not isinstance(part, str):
-            parts.extend(part)
-        if isinstance(part, dict):
-            parts.extend(part.values())
+        if isinstance(part, _WITH_LENGTH):
+            left -= len(part)
+            if left < 0:
+                return True
+            if isinstance(part, dict):
+                parts.extend(part.values())
+                parts.extend(part)
+            elif not isinstance(part, str):
+                parts.extend(part)
     return False
