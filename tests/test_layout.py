@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -47,7 +48,7 @@ def roots(path: Path) -> set[str]:
 
 
 def test_there_are_modules_on_every_floor() -> None:
-    assert all(on_floor(floor) for floor in ("store", "sources", "web", "cli"))
+    assert all(on_floor(floor) for floor in ("store", "sources", "web", "cli", "client"))
 
 
 @pytest.mark.parametrize("path", on_floor("store", "sources"), ids=name_of)
@@ -58,6 +59,12 @@ def test_the_store_and_the_sources_know_no_flask(path: Path) -> None:
 @pytest.mark.parametrize("path", on_floor("web", "sources"), ids=name_of)
 def test_the_web_floor_and_the_sources_know_no_sql(path: Path) -> None:
     assert roots(path).isdisjoint({"sqlalchemy", "sqlite3", "flask_sqlalchemy"})
+
+
+@pytest.mark.parametrize("path", on_floor("client"), ids=name_of)
+def test_the_client_needs_python_and_itself_alone(path: Path) -> None:
+    own = {name for name in imports_of(path) if name.startswith("logservice.client")}
+    assert {name.partition(".")[0] for name in set(imports_of(path)) - own} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -148,6 +148,16 @@ def test_a_batch_above_the_services_own_limit_arrives_in_parts(tmp_path: Path) -
     assert client.counts == Counts(recorded=41, stored=40, refused=1)
 
 
+def test_the_documented_program_works(service: Service) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "producers.md").read_text()
+    [code] = [block for block in page.split("```python\n") if block.startswith("from logservice.client")]
+    code = code.partition("```")[0].replace("http://127.0.0.1:8000", service.url)
+    done = run(code.replace("the writer's access token", TOKEN))
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = service.get("/api/log/?username=alice&page_size=2")["items"]
+    assert [(row["type"], row["content"]) for row in rows] == [(4, "the provider timed out"), (2, "")]
+
+
 # -- the process -------------------------------------------------------------------------------------------
 
 RECORD = """
