@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -13,6 +13,7 @@ from sqlalchemy import URL, Engine, create_engine
 from .cli import logservice as commands
 from .config import Settings
 from .errors import InvalidValue
+from .logs import Recorded, current_logs
 from .store import dialects
 from .store.store import LogStore
 from .web import auth, routes
@@ -73,6 +74,14 @@ class LogService:
         )
         routes.mount(app, url_prefix=self._url_prefix, ingest=self._ingest, origins=settings.cors_origins)
         app.cli.add_command(commands)
+
+    def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
+        """Store one event in the log of the current application; see `Logs.record`."""
+        current_logs().record(event, **fields)
+
+    def record_many(self, events: Iterable[Mapping[str, Any]]) -> Recorded:
+        """Store some events in the log of the current application; see `Logs.record_many`."""
+        return current_logs().record_many(events)
 
     def _store(self, app: Flask, settings: Settings) -> LogStore:
         host_engine = self._host_engine(app)

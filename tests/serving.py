@@ -76,10 +76,28 @@ def serving(
 
     The database is the empty one at `url`, else a file in `folder`.
     """
-    url = url or f"sqlite:///{folder / 'logservice.db'}"
+    url = url or _file_url(folder)
     with closing(open_store(url)) as store:
         _create(store)
-    port = _free_port()
+    with _running(
+        folder, _free_port(), {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}, url
+    ) as found:
+        yield found
+
+
+@contextmanager
+def serving_again(service: Service) -> Iterator[Service]:
+    """Serve once more what `serving` served from a file and stopped, at the same address."""
+    with _running(service.folder, service.port, {}, _file_url(service.folder)) as found:
+        yield found
+
+
+def _file_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'logservice.db'}"
+
+
+@contextmanager
+def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> Iterator[Service]:
     command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
     process = subprocess.Popen(
         [*command, "logservice.app:create_app()"],
@@ -88,8 +106,7 @@ def serving(
             "LOGSERVICE_INSTANCE_PATH": str(folder),
             "LOGSERVICE_DATABASE_URL": url,
             "LOGSERVICE_BIND": f"127.0.0.1:{port}",
-            "LOGSERVICE_WORKERS": str(workers),
-            **(environ or {}),
+            **environ,
         },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

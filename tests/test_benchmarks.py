@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks import recording
 from benchmarks.__main__ import main
 from benchmarks.choices import choose
 from benchmarks.figures import Figure, Goal, percentile
@@ -67,6 +68,16 @@ def finished(folder: Path) -> Result:
     earlier.write_text(json.dumps({"rows": 200, "engine": "sqlite", "figures": [figure]}))
     given = ["--rows", str(ROWS), "--quick", "--folder", str(folder), "--compare", str(earlier)]
     return CliRunner().invoke(main, given)
+
+
+def test_the_wait_of_the_clients_caller_is_measured_beside_a_loop_without_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recording, "CALLS", 200)
+    recording.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:16].strip() for line in lines[::2]] == ["json.dumps", "nobody listens", "service hangs"]
+    assert all("p99" in line and "over 1 ms" in line for line in lines)
 
 
 def test_a_run_ends_well_and_leaves_only_results(finished: Result, folder: Path) -> None:

@@ -118,9 +118,12 @@ def test_the_embedding_example_keeps_its_own_pages_and_shows_the_log(tmp_path: P
     assert client.get("/usage/self").status_code == 401
     client.get("/login/alice")
     assert client.get("/usage/self").get_json()["data"]["items"] == []
+    assert client.get("/ask/why").status_code == 200
+    [row] = client.get("/usage/self").get_json()["data"]["items"]
+    assert (row["model_name"], row["prompt_tokens"], row["content"]) == ("oracle-1", 1, "answered 'why'")
     assert client.get("/usage/").status_code == 403
     client.get("/login/root")
-    assert client.get("/usage/").get_json()["data"]["total"] == 0
+    assert client.get("/usage/").get_json()["data"]["total"] == 1
     assert client.get("/admin/").text == "the application's own admin page"
     assert client.get("/nowhere").text == "the application's own page for lost visitors"
     assert client.post("/usage/", json={}).status_code == 405

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -47,7 +48,8 @@ def roots(path: Path) -> set[str]:
 
 
 def test_there_are_modules_on_every_floor() -> None:
-    assert all(on_floor(floor) for floor in ("store", "sources", "imports", "web", "cli"))
+    floors = ("store", "sources", "imports", "web", "cli", "client")
+    assert all(on_floor(floor) for floor in floors)
 
 
 @pytest.mark.parametrize("path", on_floor("store", "sources", "imports"), ids=name_of)
@@ -58,6 +60,12 @@ def test_the_store_and_the_sources_know_no_flask(path: Path) -> None:
 @pytest.mark.parametrize("path", on_floor("web", "sources"), ids=name_of)
 def test_the_web_floor_and_the_sources_know_no_sql(path: Path) -> None:
     assert roots(path).isdisjoint({"sqlalchemy", "sqlite3", "flask_sqlalchemy"})
+
+
+@pytest.mark.parametrize("path", on_floor("client"), ids=name_of)
+def test_the_client_needs_python_and_itself_alone(path: Path) -> None:
+    own = {name for name in imports_of(path) if name.startswith("logservice.client")}
+    assert {name.partition(".")[0] for name in set(imports_of(path)) - own} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -75,10 +83,18 @@ def test_no_module_imports_the_package_root(path: Path) -> None:
     assert "logservice" not in set(imports_of(path))
 
 
+def for_types_alone(tree: ast.Module) -> set[int]:
+    """Return the statements of `if TYPE_CHECKING:`, with which the package root names what it loads later."""
+    blocks = [
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    return {id(node) for block in blocks for node in block.body}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_stand_at_the_top(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    at_top = {id(node) for node in tree.body}
+    at_top = {id(node) for node in tree.body} | for_types_alone(tree)
     inside = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert [ast.unparse(node) for node in inside if id(node) not in at_top] == []
 

@@ -301,6 +301,8 @@ def _key_hash(event: Event) -> str | None:
 def _in_words(error: Exception) -> str:
     """Return msgspec's sentence with the field in front: "username: Expected `str` of length <= 128"."""
     sentence, _, path = str(error).partition(" - at `")
+    # A key of a mapping from Python can be anything; one from JSON is text.
+    path = path.replace("key` in `$", "the name of a field")
     field = path.removesuffix("`").removeprefix("$").removeprefix(".")
     found = f"{field}: {sentence}" if field else sentence
     # An unknown field is named, and its name comes from a stranger: it may be long, or no text at all.

@@ -6,7 +6,7 @@ formats below a prefix the application chooses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,14 +18,12 @@ from ..sources import litellm
 from ..store import records
 from ..store.idempotency import IdempotencyKey
 from ..store.records import Record
+from ..store.sorting import Read, sorted_out
 from . import bodies
 from .auth import current_principal, requires
 from .bodies import Body
 from .responses import ApiError, recorded
 from .state import current_state
-
-#: Makes a clean record of one event at a time in epoch seconds, or raises InvalidValue.
-Read = Callable[[Any, float], Record]
 
 events_bp = Blueprint("logservice_events", __name__)
 sources_bp = Blueprint("logservice_sources", __name__)
@@ -72,27 +70,12 @@ def _store(body: Body, raw_events: Sequence[Any], read: Read) -> Response:
     """Store the valid ones of some events in one transaction and report the others one by one."""
     store = current_state().store
     key = _idempotency_key(body)
-    accepted, rejected = _sorted_out(raw_events, read, store.clock())
+    accepted, rejected = sorted_out(raw_events, read, store.clock())
     if rejected and not accepted:
-        first = "the first, index {index}: {message}".format(**rejected[0])
+        first = f"the first, index {rejected[0].index}: {rejected[0].message}"
         raise ApiError(400, f"none of {len(rejected)} events was valid; {first}")
     answer = orjson.dumps({"accepted": len(accepted), "rejected": rejected}).decode()
     return recorded(store.record(accepted, key=key, answer=answer))
-
-
-def _sorted_out(
-    raw_events: Sequence[Any], read: Read, now: float
-) -> tuple[list[Record], list[dict[str, Any]]]:
-    accepted: list[Record] = []
-    rejected: list[dict[str, Any]] = []
-    for index, raw in enumerate(raw_events):
-        try:
-            accepted.append(read(raw, now))
-        except InvalidValue as error:
-            rejected.append({"index": index, "message": str(error)})
-        except RecursionError:
-            rejected.append({"index": index, "message": "nested too deeply"})
-    return accepted, rejected
 
 
 def _idempotency_key(body: Body) -> IdempotencyKey | None:
