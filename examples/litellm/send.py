@@ -163,7 +163,8 @@ def _tokens(usage: Any) -> Counter[str]:
 
 
 async def _flush(logger: GenericAPILogger | str) -> None:
-    """Post what the last calls logged; `openmeter` has done so already.
+    """Post what the last calls logged; `openmeter` has done so already, and LiteLLM's newer exporter of spans
+    (LITELLM_OTEL_V2) does so at the end of the program.
 
     After a post `generic_api` empties its queue, together with whatever was logged meanwhile: that is why no
     call may be under way now.
@@ -173,7 +174,9 @@ async def _flush(logger: GenericAPILogger | str) -> None:
     elif logger == "otel":
         from opentelemetry import trace
 
-        trace.get_tracer_provider().force_flush()
+        provider = trace.get_tracer_provider()
+        if hasattr(provider, "force_flush"):
+            provider.force_flush()
 
 
 def stat(url: str, token: str) -> dict[str, Any]:
