@@ -33,8 +33,9 @@ def post_cloudevents() -> Response:
         key = intake.idempotency_key(_headers() + body.content, repeats_itself=True)
         answer = intake.store([body.content], _binary_event, key)
     else:
-        key = intake.idempotency_key(body.content, repeats_itself=True)
-        answer = intake.store(bodies.events(body), intake.reader(cloudevents.event), key)
+        events = bodies.events(body)
+        key = intake.idempotency_key(body.content, repeats_itself=bool(events))
+        answer = intake.store(events, intake.reader(cloudevents.event), key)
     return recorded(answer) if orjson.loads(answer)["rejected"] else silence()
 
 
