@@ -6,7 +6,7 @@ and its proxy an erring server span and a `Failed Proxy Server Request` around e
 `gen_ai` attributes; agents and workflows sum up the calls below them.
 
 LiteLLM 1.106 marks in a call's `metadata` that its span was sent. Whoever calls it from a program of their
-own with one `metadata` object for several calls gets a span for the first only.
+own with one `metadata` object for several calls gets a span for the first success and failure only.
 """
 
 from __future__ import annotations
