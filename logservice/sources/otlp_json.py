@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import orjson
@@ -19,20 +20,19 @@ _WHOLE = re.compile(r"-?[0-9]{1,20}")
 _NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-def spans(document: Any) -> list[Span]:
-    """Return the spans of a decoded ExportTraceServiceRequest.
+def spans(document: Any) -> Iterator[Span]:
+    """Yield the spans of a decoded ExportTraceServiceRequest.
 
     Raises ValueError, naming the place, where no spans can be found. A span that cannot be read says so.
     """
     if not isinstance(document, Mapping):
         raise ValueError("an ExportTraceServiceRequest must be an object")
-    found: list[Span] = []
+    index = count()
     for resource_spans in _objects("resourceSpans", document):
         service = _service(resource_spans.get("resource"))
         for scope_spans in _objects("scopeSpans", resource_spans):
             for raw in _list("spans", scope_spans):
-                found.append(_span(raw, len(found), service))
-    return found
+                yield _span(raw, next(index), service)
 
 
 def response(rejected: int, message: str) -> bytes:

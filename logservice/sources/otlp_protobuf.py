@@ -5,9 +5,10 @@ The package is looked for when it is needed: without it the service runs, and ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 from typing import Any
 
 from .otlp import WANTED, Span
@@ -27,20 +28,19 @@ def is_installed() -> bool:
         return False
 
 
-def spans(content: bytes) -> list[Span]:
-    """Return the spans of an encoded ExportTraceServiceRequest. Raises ValueError if it is none."""
+def spans(content: bytes) -> Iterator[Span]:
+    """Yield the spans of an encoded ExportTraceServiceRequest. Raises ValueError if it is none."""
     request = import_module(_SERVICE).ExportTraceServiceRequest()
     try:
         request.ParseFromString(content)
     except import_module("google.protobuf.message").DecodeError as error:
         raise ValueError(f"no ExportTraceServiceRequest ({error})") from None
-    found: list[Span] = []
+    index = count()
     for resource_spans in request.resource_spans:
         service = _attributes(resource_spans.resource.attributes, {"service.name"}).get("service.name")
         for scope_spans in resource_spans.scope_spans:
             for raw in scope_spans.spans:
-                found.append(_span(raw, len(found), service))
-    return found
+                yield _span(raw, next(index), service)
 
 
 def response(rejected: int, message: str) -> bytes:

@@ -6,6 +6,7 @@ once for 24 hours. `LOGSERVICE_LEGACY_STATUS` means other clients than these.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -35,32 +36,42 @@ bp = Blueprint("logservice_traces", __name__)
 @requires("writer", "admin")
 def post_traces() -> Response:
     """Store the calls of models among some spans."""
-    spans, content = _spans()
-    calls = [span for span in spans if otlp.is_call(span)]
-    if len(calls) > bodies.MOST_EVENTS:
-        raise ApiError(413, f"body: {len(calls)} calls are more than {bodies.MOST_EVENTS} in one post")
+    kind = _kind()
+    content = bodies.unpacked()
+    calls = _calls(kind, content)
     key = intake.idempotency_key(content, repeats_itself=True)
     accepted, rejected = intake.sorted_out(calls, _read, current_state().store.clock())
     answer = intake.record(accepted, rejected, key if accepted else None)
     return _answer(orjson.loads(answer)["rejected"])
 
 
-def _spans() -> tuple[list[Span], bytes]:
-    """Return the spans of this request, and the body they came in."""
+def _kind() -> str:
     kind = request.mimetype
     if kind not in (JSON, PROTOBUF):
         raise ApiError(415, f"Content-Type: {kind[:80]} is neither {PROTOBUF} nor {JSON}")
     if kind == PROTOBUF and not otlp_protobuf.is_installed():
         raise ApiError(415, f"Content-Type: {PROTOBUF} needs pip install 'logservice[otlp]'; {JSON} does not")
-    content = bodies.unpacked()
+    return kind
+
+
+def _calls(kind: str, content: bytes) -> list[Span]:
+    """Return the spans that are calls. Raises ApiError for what holds no spans, or too many of any sort."""
+    calls = []
     try:
-        if kind == PROTOBUF:
-            return otlp_protobuf.spans(content), content
-        return otlp_json.spans(bodies.decoded(content)), content
+        for span in _spans(kind, content):
+            if span.index >= bodies.MOST_EVENTS:
+                raise ApiError(413, f"body: more than {bodies.MOST_EVENTS} spans in one post")
+            if otlp.is_call(span):
+                calls.append(span)
     except ValueError as error:
         raise ApiError(400, f"body: {error}") from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
+    return calls
+
+
+def _spans(kind: str, content: bytes) -> Iterator[Span]:
+    return otlp_protobuf.spans(content) if kind == PROTOBUF else otlp_json.spans(bodies.decoded(content))
 
 
 def _read(span: Span, now: float) -> Record:
