@@ -54,7 +54,8 @@ def trace_calls(tracer: Tracer, model: str) -> None:
                 ),
             ):
                 raise TimeoutError("the upstream is silent")
-            agent.set_attributes({name: value for name, value in CALL.items() if "operation" not in name})
+            summed = {**CALL, "gen_ai.request.model": model, "gen_ai.operation.name": "invoke_agent"}
+            agent.set_attributes(summed)
         server.set_attribute("error.type", "TimeoutError")
 
 
