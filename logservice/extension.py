@@ -33,7 +33,8 @@ class LogService:
     that speaks through psycopg 3. On SQLite the log reads and writes in its own way: there, and without `db`,
     it opens the database of its settings. `engine` is one made from `dialects.engine_settings`, for the log
     alone.
-    `ingest` is the prefix for foreign event formats; None mounts no route that writes events.
+    `ingest` is the prefix for foreign event formats; None mounts no route that writes events. The paths that
+    protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class LogService:
         engine: Engine | None = None,
         url_prefix: str = "/api/log",
         ingest: str | None = None,
+        protocols: str | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._db = db
         self._own_engine = engine
         self._url_prefix = url_prefix
         self._ingest = ingest
+        self._protocols = protocols
         if app is not None:
             self.init_app(app)
 
@@ -72,7 +75,13 @@ class LogService:
             ),
             rate_limiter=_rate_limiter(app, settings),
         )
-        routes.mount(app, url_prefix=self._url_prefix, ingest=self._ingest, origins=settings.cors_origins)
+        routes.mount(
+            app,
+            url_prefix=self._url_prefix,
+            ingest=self._ingest,
+            protocols=self._protocols,
+            origins=settings.cors_origins,
+        )
         app.cli.add_command(commands)
 
     def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> None:

@@ -308,7 +308,8 @@ def test_calls_with_curl_answer_as_shown(name: str, tmp_path: Path) -> None:
                 continue
             answers = _answers(block.text, service)
             assert answers
-            assert all(answer["success"] for answer in answers), (block.text, answers)
+            # OTLP knows no envelope.
+            assert all(answer.get("success", "/v1/traces" in block.text) for answer in answers), answers
             if following.language == "json":
                 assert _comparable(answers) == _comparable([json.loads(following.text)])
 

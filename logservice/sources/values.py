@@ -33,13 +33,21 @@ ROOM_FOR_DROPPED = 256
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def found(payload: Mapping[str, Any], table: Fields) -> dict[str, Any]:
-    """Return what a table finds: for each name, the first of its paths that holds something."""
+def found(payload: Mapping[str, Any], table: Fields, *, flat: bool = False) -> dict[str, Any]:
+    """Return what a table finds: for each name, the first of its paths that holds something.
+
+    With `flat`, the paths are keys of the payload as they stand, dots included.
+    """
+    look = _under_key if flat else at
     values = {
-        field: next((value for path in paths if (value := read(path, at(payload, path))) is not None), None)
+        field: next((value for path in paths if (value := read(path, look(payload, path))) is not None), None)
         for field, (read, paths) in table.items()
     }
     return {field: value for field, value in values.items() if value is not None}
+
+
+def _under_key(payload: Mapping[str, Any], key: str) -> Any:
+    return payload.get(key)
 
 
 def at(payload: Mapping[str, Any], path: str) -> Any:

@@ -37,9 +37,13 @@ def read() -> Body:
     kind = request.mimetype
     if kind and kind not in ("application/json", _LINES) and not kind.endswith("+json"):
         raise ApiError(415, f"Content-Type: {kind[:80]} is neither application/json nor {_LINES}")
+    return Body(unpacked().removeprefix(_BOM), kind == _LINES)
+
+
+def unpacked() -> bytes:
+    """Return the body of this request, whatever it holds, unpacked. Raises ApiError 400, 413 or 415."""
     limit = current_state().settings.max_body
-    content = _unpacked(_received(limit), limit).removeprefix(_BOM)
-    return Body(content, kind == _LINES)
+    return _unpacked(_received(limit), limit)
 
 
 def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[Any]:

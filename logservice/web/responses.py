@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -61,16 +61,40 @@ def failure(error: ApiError) -> Response:
     return response
 
 
+def of_protocol(
+    body: bytes, *, mimetype: str, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer in the words of a protocol that does not know the envelope."""
+    response = Response(body, status=status, mimetype=mimetype)
+    response.headers.update(headers or {})
+    return response
+
+
+def silence() -> Response:
+    """Return the success that says nothing more, for protocols that expect it."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
 def from_domain(error: LogServiceError) -> Response:
     """Return the failure that a domain error stands for."""
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    return failure(ApiError(status, str(error), headers=_retry(error)))
+    return failure(domain_error(error))
 
 
 def from_http(error: HTTPException) -> Response:
-    """Return the failure of an error that Flask or Werkzeug raised, its headers kept (Allow, for
-    instance).
-    """
+    """Return the failure of an error that Flask or Werkzeug raised."""
+    return failure(http_error(error))
+
+
+def domain_error(error: LogServiceError) -> ApiError:
+    """Return a domain error with the status that stands for it."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return ApiError(status, str(error), headers=_retry(error))
+
+
+def http_error(error: HTTPException) -> ApiError:
+    """Return an error that Flask or Werkzeug raised in our words, its headers kept (Allow, for instance)."""
     status = error.code or 500
     kept = {
         name: value
@@ -78,7 +102,7 @@ def from_http(error: HTTPException) -> Response:
         if name.lower() not in ("content-type", "content-length")
     }
     message = _HTTP_MESSAGES.get(status) or error.description or error.name
-    return failure(ApiError(status, message, headers=kept))
+    return ApiError(status, message, headers=kept)
 
 
 def saying(message: str) -> Callable[[Callable[P, Response]], Callable[P, Response]]:

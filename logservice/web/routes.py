@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import admin, cors, own, public
+from . import admin, cloudevents, cors, own, public, traces
 from .ingest import events_bp, sources_bp
 from .responses import ApiError, failure, from_domain, from_http
 
@@ -24,22 +24,27 @@ def never_stored(response: Response) -> Response:
     return response
 
 
-for top in (root, events_bp, sources_bp):
+for top in (root, events_bp, sources_bp, cloudevents.bp):
     top.after_request(never_stored)
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     top.register_error_handler(HTTPException, from_http)
+# OTLP has answers of its own.
+traces.bp.after_request(never_stored)
 
 
-def mount(app: Flask, *, url_prefix: str, ingest: str | None, origins: Sequence[str]) -> None:
-    """Register the routes on an application below the prefixes it chose."""
+def mount(
+    app: Flask, *, url_prefix: str, ingest: str | None, protocols: str | None, origins: Sequence[str]
+) -> None:
+    """Register the routes on an application below the prefixes it chose; see `LogService`."""
     app.register_blueprint(root, url_prefix=url_prefix)
+    listed = [url_prefix]
     if ingest is not None:
+        protocols = ingest if protocols is None else protocols
         app.register_blueprint(events_bp, url_prefix=url_prefix)
         app.register_blueprint(sources_bp, url_prefix=ingest)
-    cors.open_routes(
-        app,
-        to_all=f"{url_prefix}/token",
-        to_listed=[url_prefix, *([ingest] if ingest else [])],
-        origins=origins,
-    )
+        for bp in (cloudevents.bp, traces.bp):
+            app.register_blueprint(bp, url_prefix=protocols)
+        listed += [prefix for prefix in (ingest,) if prefix]
+        listed += [protocols + cloudevents.PATH, protocols + traces.PATH]
+    cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

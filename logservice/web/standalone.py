@@ -8,7 +8,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from .responses import ApiError, failure, from_domain, from_http, success
+from . import traces
+from .responses import ApiError, domain_error, failure, http_error, success
 from .routes import never_stored
 from .state import current_state
 
@@ -19,9 +20,9 @@ def init_app(app: Flask) -> None:
     """Add them to an application that is ours alone."""
     # `//` in a path would be answered by a redirect.
     app.url_map.merge_slashes = False
-    app.register_error_handler(ApiError, failure)
-    app.register_error_handler(LogServiceError, from_domain)
-    app.register_error_handler(HTTPException, from_http)
+    app.register_error_handler(ApiError, _failure)
+    app.register_error_handler(LogServiceError, lambda error: _failure(domain_error(error)))
+    app.register_error_handler(HTTPException, lambda error: _failure(http_error(error)))
     app.register_error_handler(Exception, _mistake)
     app.after_request(_api_never_stored)
     app.add_url_rule("/healthz", "healthz", _healthz, strict_slashes=False)
@@ -30,7 +31,12 @@ def init_app(app: Flask) -> None:
 
 def _mistake(error: Exception) -> Response:
     log.exception("%s %s failed", request.method, request.path, exc_info=error)
-    return failure(ApiError(500, "internal error; the service's own log says more"))
+    return _failure(ApiError(500, "internal error; the service's own log says more"))
+
+
+def _failure(error: ApiError) -> Response:
+    """Return a failure as the protocol of its path words it: no blueprint answers for an unknown method."""
+    return traces.failure(error) if traces.is_asked() else failure(error)
 
 
 def _api_never_stored(response: Response) -> Response:

@@ -40,6 +40,7 @@ DOORS = (
     ("GET", "/api/log/self/search?keyword=x", {"user", "admin"}),
     ("POST", "/api/log/", {"writer", "admin"}),
     ("POST", "/api/ingest/litellm", {"writer", "admin"}),
+    ("POST", "/api/ingest/cliproxyapi", {"writer", "admin"}),
 )
 ROLES = {"admin": ROOT, "user": ALICE, "writer": GATEWAY}
 

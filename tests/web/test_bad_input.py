@@ -20,6 +20,8 @@ from tests.rows import ALICE, GATEWAY, NOW, ROOT, make_event, only_row, post
 
 ROOM = Path(__file__).parents[2]
 NDJSON = "application/x-ndjson"
+FOREIGN = ("/api/ingest/litellm", "/api/ingest/cliproxyapi", "/api/v1/events")
+PATHS = ("/api/log/", *FOREIGN)
 
 
 def send(client: FlaskClient, body: bytes, path: str = "/api/log/", **headers: str) -> TestResponse:
@@ -69,16 +71,17 @@ def test_a_body_that_is_no_json_is_refused(client: FlaskClient, body: bytes) -> 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("name", [name for name in UNREADABLE if name != "lines without their label"])
-def test_a_foreign_body_that_is_no_json_is_refused(client: FlaskClient, name: str) -> None:
+@pytest.mark.parametrize("path", FOREIGN)
+def test_a_foreign_body_that_is_no_json_is_refused(client: FlaskClient, name: str, path: str) -> None:
     # LiteLLM labels lines as application/json, so those are read.
-    assert_error(send(client, UNREADABLE[name], "/api/ingest/litellm"), 400, "")
+    assert_error(send(client, UNREADABLE[name], path), 400, "")
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize(
     "body", [b"null", b"true", b"1", b'"text"', b"[1]", b"[null]", b"[[]]", b"[[{}]]", b"1e400"]
 )
-@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", ["application/json", NDJSON])
 def test_a_body_of_the_wrong_shape_is_refused(client: FlaskClient, body: bytes, path: str, kind: str) -> None:
     assert_error(send(client, body, path, Content_Type=kind), 400, "")
@@ -202,14 +205,14 @@ def test_an_unknown_field_of_any_name_is_refused(client: FlaskClient, field: str
     "kind",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "image/png"],
 )
-@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+@pytest.mark.parametrize("path", PATHS)
 def test_another_content_type_is_refused(client: FlaskClient, kind: str, path: str) -> None:
     assert_error(send(client, GOOD, path, Content_Type=kind), 415, kind.partition(";")[0])
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "nonsense" * 100])
-@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+@pytest.mark.parametrize("path", PATHS)
 def test_another_encoding_is_refused(client: FlaskClient, encoding: str, path: str) -> None:
     assert_error(send(client, GOOD, path, Content_Encoding=encoding), 415, "Content-Encoding")
 
@@ -232,18 +235,18 @@ BROKEN = {
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+@pytest.mark.parametrize("path", PATHS)
 def test_gzip_that_cannot_be_unpacked_is_refused(client: FlaskClient, body: bytes, path: str) -> None:
     assert_error(send(client, body, path, Content_Encoding="gzip"), 400, "body")
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("path", ["/api/log/", "/api/ingest/litellm"])
+@pytest.mark.parametrize("path", PATHS)
 def test_a_body_beyond_the_limit_is_refused_packed_or_not(client_with: Any, path: str) -> None:
     client = client_with(MAX_BODY="100KB")
     body = b"[" + b" " * 99_998 + b"]"
-    assert assert_ok(send(client, body, path))["accepted"] == 0
-    assert assert_ok(send(client, gzip.compress(body), path, Content_Encoding="gzip"))["accepted"] == 0
+    assert send(client, body, path).status_code in (200, 204)
+    assert send(client, gzip.compress(body), path, Content_Encoding="gzip").status_code in (200, 204)
     assert_error(send(client, body + b" ", path), 413, "body")
     assert_error(send(client, gzip.compress(body + b" "), path, Content_Encoding="gzip"), 413, "body")
 

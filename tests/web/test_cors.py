@@ -32,6 +32,9 @@ OTHERS = (
     ("GET", "/api/log/?type=abc", ROOT),
     ("POST", "/api/log/", ROOT),
     ("POST", "/api/ingest/litellm", ROOT),
+    ("POST", "/api/ingest/cliproxyapi", ROOT),
+    ("POST", "/api/v1/events", ROOT),
+    ("POST", "/v1/traces", ROOT),
 )
 
 

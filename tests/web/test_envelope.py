@@ -77,7 +77,9 @@ def test_json_is_utf8_without_escapes(client: FlaskClient) -> None:
     assert "Token不存在或无权限".encode() in client.get("/api/log/token").data
 
 
-@pytest.mark.parametrize("path", ["/api/log/", "/api/log/token", "/api/ingest/litellm", "/api/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/api/log/", "/api/log/token", "/api/ingest/litellm", "/api/v1/events", "/api/nothing"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_nothing_under_api_is_kept_in_a_cache(client: FlaskClient, method: str, path: str) -> None:
     assert client.open(path, method=method).headers["Cache-Control"] == "no-store"

@@ -16,6 +16,14 @@ from tests.answers import assert_error, assert_ok
 from tests.rows import GATEWAY, ROOT, Headers, make_event
 
 PAYLOAD = {"endTime": 1_700_000_000.0, "status": "success", "model": "gpt-4o"}
+RECORD = {"timestamp": "2023-11-14T22:13:20Z", "model": "gpt-4o"}
+CLOUD_EVENT = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": {"model": "gpt-4o"}}
+CALL = [
+    {"key": "gen_ai.request.model", "value": {"stringValue": "gpt-4o"}},
+    {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "1"}},
+]
+SPAN = {"endTimeUnixNano": "1700000000000000000", "attributes": CALL}
+TRACES = {"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}
 
 
 def send(
@@ -72,7 +80,10 @@ def test_a_key_counts_per_route(client: FlaskClient, store: LogStore) -> None:
     assert_ok(send(client, make_event(), "k"))
     for _ in range(2):
         assert assert_ok(send(client, [PAYLOAD], "k", path="/api/ingest/litellm"))["accepted"] == 1
-    assert store.count_raw() == 2
+        assert assert_ok(send(client, [RECORD], "k", path="/api/ingest/cliproxyapi"))["accepted"] == 1
+        assert send(client, [CLOUD_EVENT], "k", path="/api/v1/events").status_code == 204
+        assert send(client, TRACES, "k", path="/v1/traces").status_code == 200
+    assert store.count_raw() == 5
 
 
 def test_the_slash_at_the_end_makes_no_other_route(client: FlaskClient, store: LogStore) -> None:

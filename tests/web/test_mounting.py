@@ -1,0 +1,63 @@
+"""Where the doors for events lie: at fixed paths when the service is alone, below a prefix in a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Request
+
+from logservice import LogService, Principal
+
+WRITER = Principal(1, "gateway", "writer")
+DOORS = {"/litellm", "/cliproxyapi", "/api/v1/events", "/v1/traces"}
+
+
+def let_in(request: Request) -> Principal:
+    return WRITER
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Flask]:
+    """An application of somebody else, which has no log yet."""
+    host = Flask("host", instance_path=str(tmp_path))
+    yield host
+    if "logservice" in host.extensions:
+        host.extensions["logservice"].store.close()
+
+
+def posts(app: Flask) -> set[str]:
+    """Return the paths that take a POST."""
+    return {rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+
+
+def test_alone_the_service_answers_where_protocols_look_for_it(app: Flask) -> None:
+    ingest = {"/api/ingest/litellm", "/api/ingest/cliproxyapi"}
+    assert posts(app) == {"/api/log", "/api/v1/events", "/v1/traces"} | ingest
+
+
+def test_a_host_takes_no_events_unless_it_says_so(host: Flask) -> None:
+    LogService(host, authenticate=let_in)
+    assert posts(host) == set()
+
+
+def test_in_a_host_every_door_lies_below_one_prefix(host: Flask) -> None:
+    LogService(host, authenticate=let_in, url_prefix="/usage", ingest="/in")
+    assert posts(host) == {"/usage"} | {f"/in{door}" for door in DOORS}
+
+
+def test_a_host_may_put_protocols_where_they_are_looked_for(host: Flask) -> None:
+    LogService(host, authenticate=let_in, ingest="/in", protocols="")
+    assert posts(host) == {"/api/log", "/in/litellm", "/in/cliproxyapi", "/api/v1/events", "/v1/traces"}
+
+
+def test_a_host_answers_as_the_protocols_demand(host: Flask) -> None:
+    LogService(host, authenticate=let_in, ingest="/in")
+    client = host.test_client()
+    assert client.post("/in/api/v1/events", json=[]).status_code == 204
+    bad: Any = client.post("/in/v1/traces", json=[])
+    assert (bad.status_code, set(bad.get_json())) == (400, {"message"})
+    assert client.get("/in/v1/traces").status_code == 405
+    assert "message" not in (client.get("/in/v1/traces").get_json(silent=True) or {})
