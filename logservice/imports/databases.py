@@ -67,9 +67,10 @@ class GatewayDatabase:
     Every method raises Unavailable when the database fails.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, url: str) -> None:
         """Look at the tables. Raises InvalidValue when the log or one of its columns is missing."""
         self._engine = engine
+        self.url = url
         with self._connected() as connection:
             inspector = inspect(connection)
             self._tables = {
@@ -196,7 +197,7 @@ def open_database(url: str) -> GatewayDatabase:
     """
     engine = _engine(_parsed(url))
     try:
-        return GatewayDatabase(engine)
+        return GatewayDatabase(engine, url)
     except BaseException:
         engine.dispose()
         raise

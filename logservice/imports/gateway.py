@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import InvalidValue
-from ..sources import gateway_accounts, gateways
-from ..sources.gateways import GatewayRow
+from ..sources import gateway_accounts
 from ..store.imports import Imports, Progress
-from ..store.records import Record
 from ..store.store import LogStore
+from . import reading
 from .databases import GatewayDatabase
 from .position import Position, digest
+from .reading import Batch, Reader
 
-#: Rows in one transaction: a tenth of a second, so that the posts of others hardly notice.
-BATCH = 2_000
 KIND = "gateway"
 
 
@@ -26,10 +24,10 @@ KIND = "gateway"
 class Taken:
     """What a batch brought: rows stored, ids passed, rows refused by id, and kinds we have no name for."""
 
-    rows: int = 0
-    ids: int = 0
-    refused: dict[int, str] = field(default_factory=dict)
-    unknown_kinds: Counter[int] = field(default_factory=Counter)
+    rows: int
+    ids: int
+    refused: Mapping[int, str]
+    unknown_kinds: Counter[int]
 
 
 class GatewayImport:
@@ -39,8 +37,7 @@ class GatewayImport:
         """Find out how far this gateway was imported. Raises InvalidValue when it is another than before."""
         self._database = database
         self._imports = Imports(store)
-        self._clock: Callable[[], float] = store.clock
-        self._channels: dict[int, str] = {}
+        self._reader = Reader(database, store.clock)
         self._progress = self._recognised(anew)
 
     @property
@@ -50,7 +47,6 @@ class GatewayImport:
 
     def accounts(self) -> tuple[int, int, list[str]]:
         """Take over users and tokens: how many there are of each, and what could not be taken over."""
-        self._channels = self._database.channels()
         if not self._database.has_accounts:
             return 0, 0, []
         users = [*map(gateway_accounts.user, self._database.users())]
@@ -59,64 +55,32 @@ class GatewayImport:
 
     def rows(self) -> Iterator[Taken]:
         """Take over the rows that are there and were not yet, those that came late first."""
-        yield from self._late_rows()
+        self._reader.channels = self._database.channels()
+        for batch in self._reader.late(self.position):
+            yield self._store(batch)
+        self._give_up_gaps()
         newest = self._database.newest()
         if newest is not None:
-            yield from self._new_rows(newest)
-
-    def _late_rows(self) -> Iterator[Taken]:
-        """Take over rows that lie in gaps."""
-        for rows in self._database.among(self.position.gaps, limit=BATCH):
-            taken, new = self._read(rows)
-            self._store(taken, new, self.position.without((row.id for row in rows), now=self._clock()))
-            yield taken
-        position = self.position
-        given_up = position.without((), now=self._clock())
-        if given_up != position:
-            self._store(Taken(), [], given_up)
-
-    def _new_rows(self, newest: GatewayRow) -> Iterator[Taken]:
-        """Take over rows beyond the last one; the next are read and mapped while some are stored."""
-        position = self.position
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            reading = reader.submit(self._next, position, newest)
-            while batch := reading.result():
-                taken, new, position = batch
-                reading = reader.submit(self._next, position, newest)
-                self._store(taken, new, position)
-                yield taken
-
-    def _next(self, position: Position, newest: GatewayRow) -> tuple[Taken, list[Record], Position] | None:
-        """Read the rows beyond a position, and return them with the position they lead to."""
-        rows = self._database.after(position.last, limit=BATCH)
-        if not rows:
-            return None
-        taken, new = self._read(rows)
-        taken.ids = rows[-1].id - position.last
-        return taken, new, position.beyond(rows, newest=newest, now=self._clock())
-
-    def _read(self, rows: Sequence[GatewayRow]) -> tuple[Taken, list[Record]]:
-        taken, new, now = Taken(), [], self._clock()
-        for row in rows:
-            try:
-                found = gateways.record(row, self._database.flavour, channels=self._channels, now=now)
-            except InvalidValue as error:
-                taken.refused[row.id] = str(error)
-                continue
-            if not gateways.is_known(found.row["type"]):
-                taken.unknown_kinds[found.row["type"]] += 1
-            new.append(found)
-        return taken, new
-
-    def _store(self, taken: Taken, new: Sequence[Record], position: Position) -> None:
-        self._progress, taken.rows = self._imports.advance(self._progress, new, position.state())
+            is_large = newest.id - self.position.last >= reading.MANY
+            read = partial(reading.ahead, self._reader) if is_large else self._reader.beyond
+            for batch in read(self.position, newest):
+                yield self._store(batch)
 
     def samples(self, number: int) -> list[dict[str, Any]]:
         """Return the next rows as they would be stored; nothing is."""
-        self._channels = self._database.channels()
-        rows = self._database.after(self.position.last, limit=number)
-        _, new = self._read(rows)
-        return [{"created_at": record.second, **record.row} for record in new]
+        self._reader.channels = self._database.channels()
+        found = self._reader.first(number, self.position)
+        return [{"created_at": record.second, **record.row} for record in found]
+
+    def _store(self, batch: Batch) -> Taken:
+        self._progress, rows = self._imports.advance(self._progress, batch.records, batch.position.state())
+        return Taken(rows, batch.ids, batch.refused, batch.unknown_kinds)
+
+    def _give_up_gaps(self) -> None:
+        """Forget gaps that were looked at for long enough."""
+        left = self.position.without((), now=self._reader.clock())
+        if left != self.position:
+            self._progress, _ = self._imports.advance(self._progress, [], left.state())
 
     # -- recognising ---------------------------------------------------------------------------------------
 

@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from logservice.errors import InvalidValue, Unavailable
-from logservice.imports import databases
-from logservice.imports import gateway as importer
+from logservice.imports import databases, reading
 from logservice.imports.databases import open_database
 from logservice.store import dialects
 from logservice.store.store import LogStore
@@ -29,7 +28,7 @@ ROWS = 1500
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importer, "BATCH", 400)
+    monkeypatch.setattr(reading, "BATCH", 400)
 
 
 @pytest.fixture(params=list(FLAVOURS))

@@ -1,0 +1,141 @@
+"""Rows of a gateway, read and turned into records: here, or ahead of those being stored in another process.
+
+Reading takes about as long as storing, and Python computes in one thread of a process at a time; with a
+process of its own for reading, a large log moves in on two processors.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from ..errors import InvalidValue, LogServiceError, Unavailable
+from ..sources import gateways
+from ..sources.gateways import GatewayRow
+from ..store.records import Record
+from .databases import GatewayDatabase, open_database
+from .position import Position
+
+#: Rows in one transaction: a fifth of a second, so that the posts of others hardly notice.
+BATCH = 4_000
+#: From so many ids on a process of its own is worth the second that it takes to start.
+MANY = 20_000
+_END_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows: clean records, those refused by id, kinds without a name, and the position they lead to."""
+
+    records: Sequence[Record]
+    refused: Mapping[int, str]
+    unknown_kinds: Counter[int]
+    position: Position
+    #: How many ids were passed, for showing how far it is.
+    ids: int = 0
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads the rows of a gateway; `channels` are the names of its channels by id."""
+
+    database: GatewayDatabase
+    clock: Callable[[], float] = time.time
+    channels: Mapping[int, str] = field(default_factory=dict)
+
+    def beyond(self, position: Position, newest: GatewayRow) -> Iterator[Batch]:
+        """Yield the rows beyond a position, up to the end of the log; `newest` is its last row by now."""
+        while rows := self.database.after(position.last, limit=BATCH):
+            following = position.beyond(rows, newest=newest, now=self.clock())
+            yield self._batch(rows, following, ids=following.last - position.last)
+            position = following
+
+    def late(self, position: Position) -> Iterator[Batch]:
+        """Yield the rows that lie in gaps by now."""
+        for rows in self.database.among(position.gaps, limit=BATCH):
+            position = position.without((row.id for row in rows), now=self.clock())
+            yield self._batch(rows, position)
+
+    def first(self, number: int, position: Position) -> Sequence[Record]:
+        """Return some of the rows beyond a position."""
+        return self._batch(self.database.after(position.last, limit=number), position).records
+
+    def _batch(self, rows: Sequence[GatewayRow], position: Position, *, ids: int = 0) -> Batch:
+        found: list[Record] = []
+        refused: dict[int, str] = {}
+        unknown: Counter[int] = Counter()
+        now = self.clock()
+        for row in rows:
+            try:
+                record = gateways.record(row, self.database.flavour, channels=self.channels, now=now)
+            except InvalidValue as error:
+                refused[row.id] = str(error)
+                continue
+            if not gateways.is_known(record.row["type"]):
+                unknown[record.row["type"]] += 1
+            found.append(record)
+        return Batch(found, refused, unknown, position, ids)
+
+
+def ahead(reader: Reader, position: Position, newest: GatewayRow) -> Iterator[Batch]:
+    """Yield what `reader.beyond` would, read by a process of its own while batches are being used.
+
+    Raises Unavailable when that process fails.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_send_all,
+        args=(there, reader.database.url, dict(reader.channels), position, newest),
+        daemon=True,
+    )
+    process.start()
+    # Only the process holds this end now: when it ends, whatever the reason, receiving fails.
+    there.close()
+    try:
+        # The next batch is unpacked while the disk takes the one before.
+        with ThreadPoolExecutor(max_workers=1) as receiver:
+            receiving = receiver.submit(_received, here)
+            while (received := receiving.result()) is not None:
+                receiving = receiver.submit(_received, here)
+                yield received
+    finally:
+        here.close()
+        process.join(_END_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _received(connection: Connection) -> Batch | None:
+    try:
+        received: Batch | str | None = connection.recv()
+    except EOFError:
+        raise Unavailable("the process that reads the gateway's database ended too early") from None
+    if isinstance(received, str):
+        raise Unavailable(received)
+    return received
+
+
+def _send_all(
+    connection: Connection, url: str, channels: Mapping[int, str], position: Position, newest: GatewayRow
+) -> None:
+    """Send all batches, and None at the end; the text of an error instead. Ends when nobody receives."""
+    # Ctrl-C is for the process that stores: when it ends, so does this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with closing(open_database(url)) as database:
+            for batch in Reader(database, channels=channels).beyond(position, newest):
+                connection.send(batch)
+        connection.send(None)
+    except BrokenPipeError:
+        return
+    except LogServiceError as error:
+        connection.send(str(error))
