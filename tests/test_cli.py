@@ -14,13 +14,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from inspect import signature
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from flask import Flask
 from flask.cli import ScriptInfo
 from sqlalchemy import select
@@ -34,15 +34,10 @@ from logservice.store.imports import Imports
 from logservice.store.records import hash_key
 from logservice.store.store import LogStore
 from logservice.store.tables import records, tokens
+from tests.commands import RUNNER, app_in, assert_done, assert_error, invoke
 
 NOW = 1_750_000_000
 SECRET = "a-secret-of-more-than-16"
-URL = "sqlite:///log.db"
-
-# Before click 8.2 a runner mixes the two outputs unless it is told not to.
-APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
-RUNNER = CliRunner(**APART)
-
 Run = Callable[..., Result]
 
 
@@ -52,39 +47,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in [name for name in os.environ if name.startswith("LOGSERVICE_")]:
         monkeypatch.delenv(name)
 
-    def invoke(*args: str, input: str | bytes | None = None) -> Result:
-        script = ScriptInfo(create_app=lambda: _app(tmp_path))
-        return RUNNER.invoke(logservice, args, input=input, obj=script, catch_exceptions=False)
-
-    return invoke
+    return partial(invoke, tmp_path)
 
 
 @pytest.fixture
 def peek(tmp_path: Path) -> Iterator[LogStore]:
     """The store, to see what a command did."""
-    with closing(_app(tmp_path).extensions["logservice"].store) as store:
+    with closing(app_in(tmp_path).extensions["logservice"].store) as store:
         yield store
-
-
-def _app(folder: Path) -> Flask:
-    return create_app({"LOGSERVICE_DATABASE_URL": URL}, instance_path=str(folder))
 
 
 def event(**fields: Any) -> str:
     return json.dumps({"username": "alice", "model_name": "m", "quota": 1, "created_at": NOW} | fields)
-
-
-def assert_done(result: Result) -> str:
-    assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return result.stdout
-
-
-def assert_error(result: Result, text: str) -> None:
-    """A failure is one line on standard error and status 1."""
-    assert result.exit_code == 1, result.output
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("Error: ")
-    assert text in result.stderr
 
 
 # -- the group -----------------------------------------------------------------------------------------------
@@ -150,7 +124,7 @@ def test_names_with_bytes_that_are_no_text_are_refused(run: Run) -> None:
 
 
 def test_commands_also_run_under_flask(tmp_path: Path) -> None:
-    result = _app(tmp_path).test_cli_runner().invoke(args=["logservice", "user", "list", "--json"])
+    result = app_in(tmp_path).test_cli_runner().invoke(args=["logservice", "user", "list", "--json"])
     assert json.loads(result.stdout) == []
 
 

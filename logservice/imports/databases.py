@@ -24,6 +24,7 @@ from sqlalchemy import (
     event,
     func,
     inspect,
+    literal_column,
     make_url,
     null,
     or_,
@@ -105,7 +106,8 @@ class GatewayDatabase:
 
     def count_by_type(self, after: int) -> dict[int, int]:
         """Return how many rows there are beyond an id, by the gateway's number of their kind."""
-        counted = select(_LOGS.c.type, func.count()).where(_LOGS.c.id > after).group_by(_LOGS.c.type)
+        kind = func.coalesce(_LOGS.c.type, literal_column("0"))
+        counted = select(kind, func.count()).where(_LOGS.c.id > after).group_by(kind)
         return dict(map(tuple, self._all(counted)))
 
     def after(self, last: int, *, limit: int) -> list[GatewayRow]:

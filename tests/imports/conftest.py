@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,21 @@ Import = Callable[..., list[Taken]]
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[LogStore]:
-    """An empty log in a file; it is shortly after the last row of the gateway."""
-    engine = create_engine(**dialects.engine_settings(f"sqlite:///{tmp_path / 'log.db'}", ""))
-    with closing(LogStore(engine, clock=lambda: NOW)) as store:
-        yield store
+def open_log(tmp_path: Path) -> Iterator[Callable[[str], LogStore]]:
+    """Open an empty log in a file of some name; it is shortly after the last row of the gateway."""
+    with ExitStack() as stack:
+
+        def open_one(name: str) -> LogStore:
+            engine = create_engine(**dialects.engine_settings(f"sqlite:///{tmp_path / name}.db", ""))
+            return stack.enter_context(closing(LogStore(engine, clock=lambda: NOW)))
+
+        yield open_one
+
+
+@pytest.fixture
+def log(open_log: Callable[[str], LogStore]) -> LogStore:
+    """An empty log."""
+    return open_log("log")
 
 
 @pytest.fixture

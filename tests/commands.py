@@ -1,0 +1,44 @@
+"""Commands run in this process, on an application of their own."""
+
+from __future__ import annotations
+
+from inspect import signature
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from logservice import create_app
+from logservice.cli import logservice
+
+URL = "sqlite:///log.db"
+
+# Before click 8.2 a runner mixes the two outputs unless it is told not to.
+APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+RUNNER = CliRunner(**APART)
+
+
+def app_in(folder: Path) -> Flask:
+    """Return the service with its database in a folder."""
+    return create_app({"LOGSERVICE_DATABASE_URL": URL}, instance_path=str(folder))
+
+
+def invoke(folder: Path, *args: str, input: str | bytes | None = None) -> Result:
+    """Run a command on the service in a folder."""
+    script = ScriptInfo(create_app=lambda: app_in(folder))
+    return RUNNER.invoke(logservice, args, input=input, obj=script, catch_exceptions=False)
+
+
+def assert_done(result: Result) -> str:
+    """Return what a command printed that had nothing to complain of."""
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def assert_error(result: Result, text: str) -> None:
+    """A failure is one line on standard error and status 1."""
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("Error: ")
+    assert text in result.stderr
