@@ -163,7 +163,7 @@ class GatewayDatabase:
 
     # -- statements ----------------------------------------------------------------------------------------
 
-    def _all(self, statement: Select[Any]) -> list[Any]:
+    def _all(self, statement: Select[*tuple[Any, ...]]) -> list[Any]:
         return self._asked(lambda connection: list(connection.execute(statement).all()))
 
     def _scalar(self, statement: Select[Any]) -> Any:
