@@ -76,12 +76,16 @@ class _Accounts:
         self._refused: list[str] = []
 
     def take_over(self, said: Mapping[int, dict[str, Any]]) -> list[str]:
-        """Write what is new or has changed."""
+        """Write what is new or has changed.
+
+        Secrets that are replaced are let go of first: one may have passed from one to another.
+        """
+        known = (row_id for row_id, row in self._rows.items() if row["gateway"] not in (None, _GONE))
+        self._let_go([row_id for row_id in known if row_id not in said], disabled=True, gateway=_GONE)
+        self._let_go([row_id for row_id in said if self.secret in self._changed(row_id, said[row_id])])
         new = [values for row_id in sorted(said) if (values := self._take_over(row_id, said[row_id]))]
         if new:
             self._connection.execute(insert(self.table), new)
-        known = (row_id for row_id, row in self._rows.items() if row["gateway"] not in (None, _GONE))
-        self._disable([row_id for row_id in known if row_id not in said])
         return self._refused
 
     def _take_over(self, row_id: int, said: dict[str, Any]) -> dict[str, Any] | None:
@@ -90,7 +94,7 @@ class _Accounts:
         row = self._rows.get(row_id)
         if row is not None and row["gateway"] == text:
             return None
-        changed = self._changed(row, said)
+        changed = self._changed(row_id, said)
         if changed.get(self.secret) is not None:
             changed[self.secret] = self._free(row_id, self._secrets(said))
         values = {**changed, "gateway": text}
@@ -99,8 +103,9 @@ class _Accounts:
         self._connection.execute(update(self.table).where(self.table.c.id == row_id).values(**values))
         return None
 
-    def _changed(self, row: dict[str, Any] | None, said: dict[str, Any]) -> dict[str, Any]:
+    def _changed(self, row_id: int, said: dict[str, Any]) -> dict[str, Any]:
         """Return what the gateway says anew; a login given here comes before its first word."""
+        row = self._rows.get(row_id)
         fresh = {name: value for name, value in said.items() if name in self.table.c and name != "id"}
         if row is None:
             return fresh
@@ -122,10 +127,14 @@ class _Accounts:
         )
         return None
 
-    def _disable(self, row_ids: Sequence[int]) -> None:
-        for some in chunks(row_ids):
-            gone = update(self.table).where(self.table.c.id.in_(some))
-            self._connection.execute(gone.values(disabled=True, gateway=_GONE))
+    def _let_go(self, row_ids: Iterable[int], **values: Any) -> None:
+        """Take the secrets of some rows away, and set what else is given."""
+        known = [row_id for row_id in row_ids if row_id in self._rows]
+        gone = {self._rows[row_id][self.secret] for row_id in known}
+        self._bearers = {secret: row_id for secret, row_id in self._bearers.items() if secret not in gone}
+        for some in chunks(known):
+            found = update(self.table).where(self.table.c.id.in_(some))
+            self._connection.execute(found.values({self.secret: None, **values}))
 
 
 class _User(_Accounts):

@@ -148,6 +148,22 @@ def test_a_secret_that_two_bear_opens_the_rows_of_one_and_that_is_said(store: Lo
     assert found.username == "alice"
 
 
+def test_secrets_may_pass_from_one_to_another(store: LogStore) -> None:
+    bob = GatewayUser(6, "bob", "user", False, accounts.hash_secret("bob-at-the-gateway"))
+    take_over(store, [ALICE, bob], [LAPTOP, replace(LAPTOP, id=8, key_hash="8" * 64, bare_hash="9" * 64)])
+
+    swapped = [
+        replace(ALICE, access_token_hash=bob.access_token_hash),
+        replace(bob, access_token_hash=ALICE.access_token_hash),
+    ]
+    assert take_over(store, swapped, [replace(LAPTOP, id=9)]) == []
+
+    found = store.user_of(SECRET)
+    assert found is not None
+    assert found.username == "bob"
+    assert opened(store) == (9,)
+
+
 def test_somebody_of_another_gateway_is_not_touched(store: LogStore) -> None:
     store.write(lambda connection: accounts.add_user(connection, "local", role="admin", secret="x" * 20))
     before = [row for row in table_rows(store, tables.users) if row["username"] == "local"]
