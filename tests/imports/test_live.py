@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,16 @@ from tests.imports.expected import facts_in, facts_of
 from tests.serving import open_store
 from tests.store_rows import buckets, raw_rows, rebuilt, table_rows
 
-ROWS = 40_000
+#: Enough for a process of its own that reads.
+ROWS = 24_000
 KILLS = 5
 INTERVAL = 1
+#: Where the log is, and where the gateway's is.
+engines = pytest.mark.parametrize(
+    ("engine_name", "gateway_engine"),
+    [("sqlite", "sqlite"), ("sqlite", "mysql"), ("postgresql", "sqlite"), ("postgresql", "postgresql")],
+    indirect=True,
+)
 
 
 @contextmanager
@@ -53,6 +61,7 @@ def done(process: subprocess.Popen[str]) -> Mapping[str, Any]:
     return figures
 
 
+@engines
 def test_an_import_that_is_killed_five_times_equals_one_that_was_not(
     gateway: Engine, gateway_url: str, db_url: str, tmp_path: Path, take: Import, log: LogStore
 ) -> None:
@@ -63,9 +72,12 @@ def test_an_import_that_is_killed_five_times_equals_one_that_was_not(
         with importing(db_url, tmp_path, gateway_url) as process, closing(open_store(db_url)) as store:
             wait_for(lambda: store.count_all() > reached[-1], seconds=60)
             time.sleep(draw.uniform(0, 0.5))
+            readers = children(process.pid)
             process.kill()
             process.wait(timeout=30)
             reached.append(store.count_raw())
+            for reader in readers:
+                wait_for(partial(has_ended, reader), seconds=30)
     with importing(db_url, tmp_path, gateway_url, "--json") as process:
         figures = done(process)
     assert figures["rows"] + reached[-1] == len(facts_of(filled))
@@ -80,6 +92,28 @@ def test_an_import_that_is_killed_five_times_equals_one_that_was_not(
             assert raw_rows(store) == raw_rows(log)
 
 
+def children(process_id: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [found for found in processes() if parent(found) == process_id]
+
+
+def processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def has_ended(process_id: int) -> bool:
+    return parent(process_id) is None
+
+
+def parent(process_id: int) -> int | None:
+    """Return the parent of a process; None when it has ended."""
+    try:
+        state, number = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(number)
+
+
 def people(store: LogStore) -> list[list[dict[str, Any]]]:
     """Return users and tokens without when they were registered here."""
     return [
@@ -88,6 +122,7 @@ def people(store: LogStore) -> list[list[dict[str, Any]]]:
     ]
 
 
+@engines
 def test_a_gateway_that_goes_on_writing_is_followed(
     gateway: Engine, gateway_url: str, db_url: str, tmp_path: Path
 ) -> None:
