@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+# What begins like an API key: it may have been put where it does not belong.
+_KEY = re.compile(r"sk-[A-Za-z0-9_-]{4,}")
+
 
 class LogServiceError(Exception):
     """The root of every error this package raises on purpose; its text is meant for people."""
 
 
 class InvalidValue(LogServiceError):
-    """A value cannot be read or is out of bounds; the text names it."""
+    """A value cannot be read or is out of bounds; the text names it, but shows no API key."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_KEY.sub("sk-...", message))
 
 
 class NotFound(LogServiceError):

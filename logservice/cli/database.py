@@ -53,7 +53,7 @@ def rebuild(store: LogStore, as_json: bool) -> None:
     with progress("Rebuilding") as advance:
         for _ in store.rebuild():
             days += 1
-            advance(1, 0)
+            advance(1)
     if as_json:
         echo_json({"days": days})
         return

@@ -68,7 +68,7 @@ def run(store: LogStore, job: Job, *, dry_run: bool, as_json: bool) -> None:
 def _take(importing: FileImport, size: int | None) -> _Figures:
     figures, refusals = _Figures(), Refusals("line", all_of_them=True)
     with progress("Importing", size) as advance:
-        advance(importing.offset, 0)
+        advance(importing.offset)
         for batch in importing.batches():
             figures.add(batch)
             refusals.add(batch.refused, batch.unknown_kinds)
@@ -78,15 +78,19 @@ def _take(importing: FileImport, size: int | None) -> _Figures:
 
 
 def _look(importing: FileImport, *, as_json: bool) -> None:
-    accepted, refused = 0, 0
+    accepted, refused, refusals = 0, 0, Refusals("line", all_of_them=True)
     samples: list[dict[str, Any]] = []
     for batch in importing.read():
         accepted += len(batch.accepted)
         refused += len(batch.refused)
+        refusals.add(batch.refused, batch.unknown_kinds)
         new = batch.accepted[: _SAMPLES - len(samples)]
         samples += [{"created_at": record.second, **record.row} for record in new]
+    refusals.close()
     if as_json:
         echo_json({"accepted": accepted, "refused": refused, "samples": samples})
-        return
-    echo_samples(samples)
-    click.echo(f"{accepted:,} events would be accepted, and {refused:,} refused; nothing was stored.")
+    else:
+        echo_samples(samples)
+        click.echo(f"{accepted:,} events would be accepted, and {refused:,} refused; nothing was stored.")
+    if refused:
+        sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
@@ -13,9 +14,9 @@ from typing import Any
 
 import click
 
-from ..errors import Unavailable
+from ..errors import Conflict, Unavailable
 from ..imports.databases import GatewayDatabase, open_database
-from ..imports.gateway import GatewayImport
+from ..imports.gateway import GatewayImport, People
 from ..store.store import LogStore
 from .output import Refusals, echo_json, echo_note, echo_samples, moment, progress
 
@@ -34,13 +35,13 @@ class Options:
 
 @dataclass(slots=True)
 class _Figures:
+    people: People
     rows: int = 0
-    users: int = 0
-    tokens: int = 0
     refused: int = 0
 
     def as_json(self) -> dict[str, int]:
-        return {"rows": self.rows, "users": self.users, "tokens": self.tokens, "refused": self.refused}
+        known = {"users": self.people.users, "tokens": self.people.tokens}
+        return {"rows": self.rows, **known, "refused": self.refused}
 
 
 def run(store: LogStore, url: str, options: Options) -> None:
@@ -49,25 +50,24 @@ def run(store: LogStore, url: str, options: Options) -> None:
         if options.dry_run:
             _look(GatewayImport(store, database, anew=options.anew), database, as_json=options.as_json)
             return
-        figures = _once(store, database, anew=options.anew, shown=True)
+        figures = _once(GatewayImport(store, database, anew=options.anew))
         _print(figures, database, as_json=options.as_json)
-        if options.follow is not None:
-            _follow(store, database, options)
-        elif figures.refused:
-            sys.exit(1)
+    if options.follow is not None:
+        _follow(store, url, options, figures.people)
+    elif figures.refused:
+        sys.exit(1)
 
 
-def _once(store: LogStore, database: GatewayDatabase, *, anew: bool = False, shown: bool = False) -> _Figures:
-    """Import what is there and was not yet."""
-    importing = GatewayImport(store, database, anew=anew)
-    last, figures, refusals = importing.position.last, _Figures(), Refusals("row")
-    if shown and last:
-        echo_note(f"Going on after row {last:,}, up to which was imported before.")
-    figures.users, figures.tokens, refused = importing.accounts()
-    for reason in refused:
-        echo_note(reason)
-    newest = database.newest() if shown else None
-    with progress("Importing", max(newest.id - last, 0) if newest else 0) as advance:
+def _once(importing: GatewayImport, *, before: People | None = None) -> _Figures:
+    """Import what is there and was not yet; `before` are the people of the last time, if there was one."""
+    shown, refusals = before is None, Refusals("row")
+    if shown and importing.position.last:
+        echo_note(f"Going on after row {importing.position.last:,}, up to which was imported before.")
+    figures = _Figures(importing.accounts(before))
+    if figures.people != before:
+        for reason in figures.people.refused:
+            echo_note(reason)
+    with progress("Importing", importing.ids_to_go if shown else 0) as advance:
         for taken in importing.rows():
             figures.rows += taken.rows
             figures.refused += len(taken.refused)
@@ -81,7 +81,7 @@ def _print(figures: _Figures, database: GatewayDatabase, *, as_json: bool) -> No
     if as_json:
         echo_json({"gateway": database.flavour.value, **figures.as_json()})
         return
-    known = f"{figures.users:,} users and {figures.tokens:,} tokens are known"
+    known = f"{figures.people.users:,} users and {figures.people.tokens:,} tokens are known"
     click.echo(
         f"Imported {figures.rows:,} rows of {database.flavour.value}, refused {figures.refused:,}; "
         + (known if database.has_accounts else "the database has no users and tokens")
@@ -89,8 +89,11 @@ def _print(figures: _Figures, database: GatewayDatabase, *, as_json: bool) -> No
     )
 
 
-def _follow(store: LogStore, database: GatewayDatabase, options: Options) -> None:
-    """Go on with new rows until somebody ends it; a database that fails is tried again."""
+def _follow(store: LogStore, url: str, options: Options, people: People) -> None:
+    """Go on with new rows until somebody ends it; a database that fails is tried again.
+
+    It is opened anew each time: the gateway may have moved to a newer version, or its file been replaced.
+    """
     interval = options.follow or 0
     if not options.as_json:
         click.echo(f"Looking for new rows every {interval} s; Ctrl-C ends it.")
@@ -99,8 +102,9 @@ def _follow(store: LogStore, database: GatewayDatabase, options: Options) -> Non
         while True:
             time.sleep(interval)
             try:
-                figures = _once(store, database)
-            except Unavailable as error:
+                with closing(open_database(url)) as database:
+                    figures = _once(GatewayImport(store, database), before=people)
+            except (Unavailable, Conflict) as error:
                 # Said once for as long as it lasts.
                 if str(error) != failing:
                     echo_note(f"{error}; trying again")
@@ -108,7 +112,7 @@ def _follow(store: LogStore, database: GatewayDatabase, options: Options) -> Non
                 continue
             if failing:
                 echo_note("All is well again.")
-            failing = ""
+            failing, people = "", figures.people
             if figures.rows:
                 _print_more(figures, as_json=options.as_json)
 
@@ -116,7 +120,7 @@ def _follow(store: LogStore, database: GatewayDatabase, options: Options) -> Non
 def _print_more(figures: _Figures, *, as_json: bool) -> None:
     now = moment(int(time.time()))
     if as_json:
-        echo_json({"at": now, "rows": figures.rows, "refused": figures.refused})
+        click.echo(json.dumps({"at": now, "rows": figures.rows, "refused": figures.refused}))
     else:
         click.echo(f"{now}  {figures.rows:,} rows")
 

@@ -69,6 +69,7 @@ def import_source(
         url = source if file is None else _url_of_sqlite(source, file)
         if url is not None:
             _refuse({"--format": name, "--from": origin}, of="a file")
+            _refuse({"--follow": follow if dry_run else None}, of="an import, not for --dry-run")
             options = gateway_importing.Options(anew=anew, dry_run=dry_run, follow=follow, as_json=as_json)
             gateway_importing.run(store, url, options)
         elif file is not None:
@@ -87,7 +88,7 @@ def _url_of_sqlite(source: str, file: BinaryIO) -> str | None:
 
 def _job(source: str, file: BinaryIO, *, name: str | None, origin: str | None) -> file_importing.Job:
     unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if _starts_with(file, _GZIP) else file
-    by_ending = "csv" if source.removesuffix(".gz").endswith(".csv") else None
+    by_ending = "csv" if source.lower().removesuffix(".gz").endswith(".csv") else None
     return file_importing.Job(
         unpacked,
         size=_size(file) if unpacked is file else None,
@@ -110,13 +111,15 @@ def _opened(path: str) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise click.BadParameter(f"{path!r}: {error.strerror}", param_hint="SOURCE") from None
+        # It may be a way to name a database that is not known here, with a password in it.
+        shown = "what was given" if "@" in path or "password" in path else repr(path)
+        raise click.BadParameter(f"{shown}: {error.strerror}", param_hint="SOURCE") from None
 
 
 def _starts_with(file: BinaryIO, beginning: bytes) -> bool:
-    """Whether a file that can be sought in begins so; a pipe is never looked into."""
+    """Whether a file begins so, without passing anything of it."""
     if not file.seekable():
-        return False
+        return isinstance(file, io.BufferedReader) and file.peek(len(beginning)).startswith(beginning)
     found = file.read(len(beginning))
     file.seek(0)
     return found == beginning

@@ -75,7 +75,7 @@ def moment(second: int) -> str:
 def echo_samples(samples: Sequence[dict[str, Any]]) -> None:
     """Print some rows as a line of JSON each."""
     for sample in samples:
-        click.echo(json.dumps(sample, ensure_ascii=False))
+        click.echo(printable(json.dumps(sample, ensure_ascii=False)))
 
 
 class Refusals:
@@ -103,23 +103,23 @@ class Refusals:
         if self._count > self._most:
             echo_note(f"... and {self._count - self._most:,} more")
         for kind, number in sorted(self._kinds.items()):
-            echo_note(f"{number:,} rows have the type {kind}, which has no name here; it was kept")
+            echo_note(f"type {kind} has no name here and was kept as it is; rows that have it: {number:,}")
 
 
 @contextmanager
-def progress(label: str, length: int | None = None) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, length: int | None = None) -> Iterator[Callable[..., None]]:
     """Show on a terminal how far a command is, and give the function that tells it of further steps.
 
-    That takes the number of steps and the number of rows among them, for the rate. Without a length it only
-    shows that something moves.
+    That takes the number of steps, and the number of rows among them if a rate is to be shown. Without a
+    length it only shows that something moves.
     """
     if not sys.stderr.isatty() or length == 0:
-        yield lambda steps, rows: None
+        yield lambda steps, rows=0: None
         return
     began, total = time.monotonic(), 0
     endless = {"iterable": count()} if length is None else {"length": length}
 
-    def advance(steps: int, rows: int) -> None:
+    def advance(steps: int, rows: int = 0) -> None:
         nonlocal total
         total += rows
         rate = total / max(time.monotonic() - began, 0.001)

@@ -49,7 +49,7 @@ _DRIVERS = {
 #: How gateways themselves are told about MySQL: user:password@tcp(host:port)/name?options.
 _GO_DSN = re.compile(
     r"(?P<user>[^:@/]+)(?::(?P<password>.*))?"
-    r"@tcp\((?P<host>[^():]+)(?::(?P<port>[0-9]{1,5}))?\)/(?P<name>[^?]+)(?:\?.*)?"
+    r"@tcp\((?P<host>\[[^\]]+\]|[^():]+)(?::(?P<port>[0-9]{1,5}))?\)/(?P<name>[^?]+)(?:\?.*)?"
 )
 T = TypeVar("T")
 
@@ -57,7 +57,16 @@ T = TypeVar("T")
 _NO_TEXT = "Could not decode to UTF-8"
 _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
+_READ_SECONDS = 120
 _GAPS_AT_ONCE = 200
+_LARGEST_ID = 2**63 - 1
+#: What gateways write behind the name of a MySQL database, for a driver of another language.
+_GO_OPTIONS = frozenset(
+    {
+        *("allowNativePasswords", "charset", "collation", "loc", "multiStatements", "parseTime"),
+        *("readTimeout", "timeout", "tls", "writeTimeout"),
+    }
+)
 
 _LOGS = table("logs", *(column(name) for name in GatewayRow._fields))
 
@@ -105,14 +114,15 @@ class GatewayDatabase:
         return found
 
     def count_by_type(self, after: int) -> dict[int, int]:
-        """Return how many rows there are beyond an id, by the gateway's number of their kind."""
+        """Return how many rows with a time lie beyond an id, by the gateway's number of their kind."""
         kind = func.coalesce(_LOGS.c.type, literal_column("0"))
-        counted = select(kind, func.count()).where(_LOGS.c.id > after).group_by(kind)
+        storable = and_(_LOGS.c.id > after, _LOGS.c.created_at > 0)
+        counted = select(kind, func.count()).where(storable).group_by(kind)
         return dict(map(tuple, self._all(counted)))
 
-    def after(self, last: int, *, limit: int) -> list[GatewayRow]:
-        """Return the next rows beyond an id, lowest first."""
-        return self._rows(self._logs(_LOGS.c.id > last).limit(limit))
+    def after(self, last: int, *, limit: int, end: int = _LARGEST_ID) -> list[GatewayRow]:
+        """Return the next rows beyond an id, up to another, lowest first."""
+        return self._rows(self._logs(_LOGS.c.id > last, _LOGS.c.id <= end).limit(limit))
 
     def among(self, gaps: Sequence[Gap], *, limit: int) -> Iterator[list[GatewayRow]]:
         """Yield the rows that lie in gaps, in lists of at most `limit`."""
@@ -208,9 +218,8 @@ def open_database(url: str) -> GatewayDatabase:
 def _parsed(url: str) -> URL:
     if found := _GO_DSN.fullmatch(url):
         port = int(found["port"] or 3306)
-        return URL.create(
-            "mysql", found["user"], found["password"], found["host"], port=port, database=found["name"]
-        )
+        host = found["host"].strip("[]")
+        return URL.create("mysql", found["user"], found["password"], host, port=port, database=found["name"])
     try:
         return make_url(url)
     except (ArgumentError, ValueError):
@@ -229,16 +238,39 @@ def _engine(url: URL) -> Engine:
             f"{scheme[:40]}: no database that can be imported; sqlite, postgresql and mysql can"
         )
     driver, extra = _DRIVERS[scheme]
-    settings = {"connect_timeout": _CONNECT_SECONDS}
+    settings, query = (_MYSQL, _mysql_options(url)) if extra == "mysql" else (_POSTGRESQL, url.query)
     try:
         return create_engine(
-            url.set(drivername=driver),
+            url.set(drivername=driver, query=query),
             isolation_level="AUTOCOMMIT",
-            connect_args=settings,
-            pool_pre_ping=True,
+            connect_args={**settings},
         )
     except (ImportError, NoSuchModuleError):
         raise InvalidValue(f"{scheme}: needs `pip install 'logservice[{extra}]'`") from None
+
+
+#: A network that went silent is noticed, and a statement does not take for ever.
+_POSTGRESQL = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "client_encoding": "utf8",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": f"-c statement_timeout={_READ_SECONDS}s",
+}
+_MYSQL = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+
+
+def _mysql_options(url: URL) -> dict[str, str]:
+    """Return the options of a URL that mean something to our driver; those of a gateway's are passed over."""
+    options = {name: str(value) for name, value in url.query.items() if name not in _GO_OPTIONS}
+    if unknown := sorted(options.keys() - {"ssl_ca", "ssl_cert", "ssl_key", "unix_socket"}):
+        raise InvalidValue(f"the URL has an option that is not known here: {unknown[0][:40]}")
+    for name, path in options.items():
+        if not Path(path).exists():
+            raise InvalidValue(f"{name}: {path}: there is no such file")
+    return options | {"charset": "utf8mb4"}
 
 
 def _sqlite_engine(url: URL) -> Engine:

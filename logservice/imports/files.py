@@ -5,11 +5,13 @@ What was read is known by its hash, so a file may be moved, or grow, in between.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import InvalidValue, Unavailable
 from ..sources import gateways
@@ -23,6 +25,8 @@ from .lines import HashedLines, Mark
 
 BATCH = 1000
 KIND = "file"
+#: Of how many earlier runs it is remembered where the file ended.
+MOST_ENDS = 64
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class FileImport:
         self._imports = Imports(store)
         self._clock: Callable[[], float] = store.clock
         self._lines = HashedLines(file)
+        self._ends: list[Any] = []
         self.format: Format = formats.recognise(
             self._lines.first(), name=name, flavour=flavour, is_ours=is_ours
         )
@@ -76,8 +81,8 @@ class FileImport:
 
     @property
     def lines_before(self) -> int:
-        """How many lines were read so far."""
-        return self._lines.number
+        """How many lines were read so far, one that has not ended included."""
+        return self._lines.number + (not self._lines.is_whole)
 
     def batches(self) -> Iterator[Batch]:
         """Take over what was not yet. Raises InvalidValue or Unavailable; what was yielded is stored."""
@@ -89,11 +94,18 @@ class FileImport:
         """Read what was not taken over yet, without storing it."""
         entries = self.format.entries(self._lines)
         last_line, offset = self._lines.number, self._lines.offset
-        while found := [*islice(entries, BATCH)]:
+        while found := self._next(entries):
             batch = Batch(last_line + 1, found[-1].line, self._lines.offset - offset)
             self._sort_out(batch, found)
             yield batch
             last_line, offset = batch.last_line, self._lines.offset
+
+    def _next(self, entries: Iterator[Entry]) -> list[Entry]:
+        try:
+            return [*islice(entries, BATCH)]
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            number = self._lines.number
+            raise InvalidValue(f"the file is damaged after line {number:,}, and cannot be unpacked") from None
 
     def _sort_out(self, batch: Batch, entries: list[Entry]) -> None:
         now = self._clock()
@@ -115,21 +127,42 @@ class FileImport:
             if self._progress is None:
                 batch.stored = self._imports.store(batch.accepted)
             else:
-                mark = self._lines.mark()
-                self._progress, batch.stored = self._imports.advance(
-                    self._progress, batch.accepted, {"offset": mark.offset, "digest": mark.digest}
-                )
-        except (InvalidValue, Unavailable) as error:
-            where = f"nothing is stored from line {batch.first_line} on"
-            raise type(error)(f"{error}; {where}") from error
+                mark = self._mark_after(batch)
+                # Two who import the same for the first time come to the same end of a first batch.
+                begins = self._progress.state.get("begins", mark.digest)
+                state = {**mark._asdict(), "begins": begins, "ends": self._ends}
+                self._progress, batch.stored = self._imports.advance(self._progress, batch.accepted, state)
+        except InvalidValue as error:
+            raise InvalidValue(f"{error}; {_not_stored(batch)}") from error
+        except Unavailable as error:
+            message = f"{error}; {_not_stored(batch)}"
+            raise Unavailable(message, retry_after=error.retry_after, detail=error.detail) from error
+
+    def _mark_after(self, batch: Batch) -> Mark:
+        """Return how far a batch reaches: a last line that was refused may still be being written."""
+        is_half = batch.last_line in batch.refused and not self._lines.is_whole
+        return self._lines.mark_before() if is_half else self._lines.mark()
 
     def _recognised(self) -> Progress:
-        known = {
-            Mark(progress.state["offset"], progress.state["digest"]): progress
-            for progress in self._imports.known(KIND)
-        }
-        found = self._lines.resume({mark: progress.id for mark, progress in known.items()})
-        for progress in known.values():
-            if progress.id == found:
-                return progress
-        return self._imports.begin(KIND, {})
+        """Return how far this file was imported. Where earlier runs ended is known as well.
+
+        A file that ends there is an older copy; one that goes on otherwise from there is another file.
+        """
+        known: dict[Mark, Progress] = {}
+        for progress in self._imports.known(KIND):
+            known |= dict.fromkeys((Mark(*end) for end in progress.state["ends"]), progress)
+            known[_reached(progress)] = progress
+        found = self._lines.resume(known)
+        if found is None:
+            return self._imports.begin(KIND, {})
+        self._ends = [*known[found].state["ends"], list(found)][-MOST_ENDS:]
+        is_latest = found == _reached(known[found])
+        return known[found] if is_latest else self._imports.begin(KIND, {})
+
+
+def _reached(progress: Progress) -> Mark:
+    return Mark(progress.state["offset"], progress.state["digest"])
+
+
+def _not_stored(batch: Batch) -> str:
+    return f"nothing is stored from line {batch.first_line} on"

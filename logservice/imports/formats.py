@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from ..store.records import Record
 from .lines import LONGEST_LINE, HashedLines
 
 FORMATS = ("ndjson", "csv")
+#: What stands for bytes that are no UTF-8.
+_UNDECODED = re.compile("[\udc80-\udcff]")
 #: Reads one entry at a time in epoch seconds, or raises InvalidValue.
 Read = Callable[[float], Record]
 
@@ -48,8 +51,9 @@ class Format:
             yield Entry(lines.number, partial(read, line) if line.strip() else None)
 
     def _of_csv(self, lines: HashedLines) -> Iterator[Entry]:
-        text = (line.decode(errors="surrogateescape") for line in lines)
-        rows = csv.reader(text)
+        # Python's own limit is shorter than what a cell of ours may hold.
+        csv.field_size_limit(LONGEST_LINE)
+        rows = csv.reader(line.decode(errors="surrogateescape") for line in lines)
         while True:
             try:
                 cells = next(rows)
@@ -64,6 +68,8 @@ class Format:
     def _from_cells(self, cells: list[str], now: float) -> Record:
         if len(cells) != len(self.columns):
             raise InvalidValue(f"{len(cells)} cells stand below {len(self.columns)} columns")
+        if any(_UNDECODED.search(cell) for cell in cells):
+            raise InvalidValue("the line is not in UTF-8")
         fields = dict(zip(self.columns, cells, strict=True))
         if self.flavour is not None:
             texts = {name: csv_rows.original(cell) for name, cell in fields.items()}
@@ -78,7 +84,7 @@ def recognise(
 
     Raises InvalidValue for a header that has columns nobody knows.
     """
-    name = name or ("csv" if b"created_at," in first and not first.lstrip().startswith(b"{") else "ndjson")
+    name = name or ("csv" if "created_at" in _columns(first) else "ndjson")
     names = _columns(first) if name == "csv" else _names(first)
     if flavour is None and not is_ours:
         flavour = gateways.recognise_fields(names)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ..errors import InvalidValue
-from ..sources import gateway_accounts
+from ..sources import gateway_people
 from ..store.imports import Imports, Progress
+from ..store.records import Record
 from ..store.store import LogStore
 from . import reading
 from .databases import GatewayDatabase
@@ -30,6 +31,16 @@ class Taken:
     unknown_kinds: Counter[int]
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """How many users and tokens a gateway has, what could not be taken over, and a hash of them all."""
+
+    users: int = 0
+    tokens: int = 0
+    refused: tuple[str, ...] = ()
+    state: int = 0
+
+
 class GatewayImport:
     """The import of one gateway into one log; with `anew` it is taken for one that was never imported."""
 
@@ -38,20 +49,27 @@ class GatewayImport:
         self._database = database
         self._imports = Imports(store)
         self._reader = Reader(database, store.clock)
-        self._progress = self._recognised(anew)
+        # Rows up to here only: whoever they belong to is read after them.
+        self._newest = database.newest()
+        self._progress, self.position = self._begun() if anew else self._recognised()
 
     @property
-    def position(self) -> Position:
-        """How far the log was imported."""
-        return Position.of(self._progress.state)
+    def ids_to_go(self) -> int:
+        """How many ids lie between what was imported and the end of the log."""
+        return 0 if self._newest is None else max(self._newest.id - self.position.last, 0)
 
-    def accounts(self) -> tuple[int, int, list[str]]:
-        """Take over users and tokens: how many there are of each, and what could not be taken over."""
+    def accounts(self, before: People | None = None) -> People:
+        """Take over users and tokens, unless they are as they were `before`."""
         if not self._database.has_accounts:
-            return 0, 0, []
-        users = [*map(gateway_accounts.user, self._database.users())]
-        tokens = [*map(gateway_accounts.token, self._database.tokens())]
-        return len(users), len(tokens), self._imports.take_over(users, tokens)
+            return People()
+        users, tokens = self._database.users(), self._database.tokens()
+        state = hash((*users, *tokens))
+        if before is not None and before.state == state:
+            return before
+        refused = self._imports.take_over(
+            [*map(gateway_people.user, users)], [*map(gateway_people.token, tokens)]
+        )
+        return People(len(users), len(tokens), tuple(refused), state)
 
     def rows(self) -> Iterator[Taken]:
         """Take over the rows that are there and were not yet, those that came late first."""
@@ -59,11 +77,10 @@ class GatewayImport:
         for batch in self._reader.late(self.position):
             yield self._store(batch)
         self._give_up_gaps()
-        newest = self._database.newest()
-        if newest is not None:
-            is_large = newest.id - self.position.last >= reading.MANY
+        if self._newest is not None:
+            is_large = self.ids_to_go >= reading.MANY
             read = partial(reading.ahead, self._reader) if is_large else self._reader.beyond
-            for batch in read(self.position, newest):
+            for batch in read(self.position, self._newest):
                 yield self._store(batch)
 
     def samples(self, number: int) -> list[dict[str, Any]]:
@@ -73,42 +90,72 @@ class GatewayImport:
         return [{"created_at": record.second, **record.row} for record in found]
 
     def _store(self, batch: Batch) -> Taken:
-        self._progress, rows = self._imports.advance(self._progress, batch.records, batch.position.state())
+        rows = self._advance(batch.records, batch.position)
         return Taken(rows, batch.ids, batch.refused, batch.unknown_kinds)
 
     def _give_up_gaps(self) -> None:
         """Forget gaps that were looked at for long enough."""
         left = self.position.without((), now=self._reader.clock())
         if left != self.position:
-            self._progress, _ = self._imports.advance(self._progress, [], left.state())
+            self._advance([], left)
+
+    def _advance(self, records: Sequence[Record], position: Position) -> int:
+        state = {**position.state(), "begins": self._progress.state["begins"]}
+        self._progress, stored = self._imports.advance(self._progress, records, state)
+        self.position = position
+        return stored
 
     # -- recognising ---------------------------------------------------------------------------------------
 
-    def _recognised(self, anew: bool) -> Progress:
-        """Return how far this log was imported: it is known by rows that were, wherever it lies now."""
-        known = [] if anew else self._imports.known(KIND)
-        for progress in known:
-            if self._is_continued(Position.of(progress.state)):
-                return progress
+    def _begun(self) -> tuple[Progress, Position]:
+        """Return the beginning of an import."""
+        oldest = self._database.after(0, limit=1)
+        begins = f"{oldest[0].id} {digest(oldest[0])}" if oldest else ""
+        return self._imports.begin(KIND, {"begins": begins}), Position()
+
+    def _recognised(self) -> tuple[Progress, Position]:
+        """Return how far this log was imported: it is known by rows that were, wherever it lies now.
+
+        Of several imports of the same the latest counts.
+        """
+        known = self._imports.known(KIND)
+        for progress in reversed(known):
+            position = self._continued(Position.of(progress.state))
+            if position is not None:
+                return progress, position
         if known:
             raise InvalidValue(
                 "this is not the log that was imported before, or it was set back since: its rows differ. "
                 "Users would be taken for those of the other gateway, so give each gateway a log of its own; "
                 "with --anew all of it is taken, be it here already or not"
             )
-        return self._imports.begin(KIND, Position().state())
+        return self._begun()
 
-    def _is_continued(self, position: Position) -> bool:
-        """Whether the rows of a log are those that were imported, or come after them.
+    def _continued(self, position: Position) -> Position | None:
+        """Return where to go on if this is the log that was imported up to a position, else None.
 
-        The newest of the rows that are still there decides: a log that was set back to an earlier state
-        begins like the one that was imported, and goes on differently.
+        The newest of the noted rows that are still there decides: a log that was set back to an earlier state
+        begins like the one that was imported, and goes on differently. Where the log just ends earlier, its
+        next rows are those to take.
         """
-        known = dict(position.witnesses)
-        there = {row.id: digest(row) for row in self._database.with_ids(known)}
-        oldest, newest = self._database.oldest_id(), self._database.newest()
-        if oldest is None or newest is None or oldest > position.last:
+        noted = dict(position.witnesses)
+        there = {row.id: digest(row) for row in self._database.with_ids(noted)}
+        if there:
+            is_same = noted[max(there)] == there[max(there)]
+        else:
+            oldest = self._database.oldest_id()
+            is_same = (oldest is None or oldest > position.last) and self._knows_its_users()
+        if not is_same or self._newest is None or self._newest.id >= position.last:
+            return position if is_same else None
+        # Its last rows are gone. If the one that is the last now was imported, nothing has followed it yet.
+        last = self._reader.first(1, Position(self._newest.id - 1))
+        return position.up_to(self._newest.id) if all(map(self._imports.holds, last)) else None
+
+    def _knows_its_users(self) -> bool:
+        """Whether most of the users that were imported are users here: nothing else tells an empty log."""
+        if not self._database.has_accounts:
             return True
-        if newest.id < position.last or not there:
-            return False
-        return known[max(there)] == there[max(there)]
+        names = {row.id: row.username or "" for row in self._database.users()}
+        imported = self._imports.users()
+        same = [user_id for user_id, username in imported.items() if names.get(user_id) == username]
+        return 2 * len(same) >= len(imported)

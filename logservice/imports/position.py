@@ -70,6 +70,13 @@ class Position:
         witnesses = (*self.witnesses, Witness(last, digest(rows[-1])))
         return Position(last, _thinned(witnesses), tuple(gaps[-MOST_GAPS:]))
 
+    def up_to(self, end: int) -> Position:
+        """Return the position in a log that ends with an id: an earlier one where that is lower."""
+        if end >= self.last:
+            return self
+        witnesses = tuple(witness for witness in self.witnesses if witness.id <= end)
+        return Position(end, witnesses, tuple(gap for gap in self.gaps if gap.high < end))
+
     def without(self, found: Iterable[int], *, now: float) -> Position:
         """Return the position once late rows were found; gaps that were looked at for long are given up."""
         gaps = self.gaps

@@ -27,7 +27,6 @@ from .position import Position
 BATCH = 4_000
 #: From so many ids on a process of its own is worth the second that it takes to start.
 MANY = 20_000
-_END_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ class Reader:
     channels: Mapping[int, str] = field(default_factory=dict)
 
     def beyond(self, position: Position, newest: GatewayRow) -> Iterator[Batch]:
-        """Yield the rows beyond a position, up to the end of the log; `newest` is its last row by now."""
-        while rows := self.database.after(position.last, limit=BATCH):
+        """Yield the rows beyond a position, up to the end of the log; `newest` is its last row."""
+        while rows := self.database.after(position.last, limit=BATCH, end=newest.id):
             following = position.beyond(rows, newest=newest, now=self.clock())
             yield self._batch(rows, following, ids=following.last - position.last)
             position = following
@@ -99,25 +98,25 @@ def ahead(reader: Reader, position: Position, newest: GatewayRow) -> Iterator[Ba
     process.start()
     # Only the process holds this end now: when it ends, whatever the reason, receiving fails.
     there.close()
+    receiver = ThreadPoolExecutor(max_workers=1)
     try:
         # The next batch is unpacked while the disk takes the one before.
-        with ThreadPoolExecutor(max_workers=1) as receiver:
+        receiving = receiver.submit(_received, here)
+        while (received := receiving.result()) is not None:
             receiving = receiver.submit(_received, here)
-            while (received := receiving.result()) is not None:
-                receiving = receiver.submit(_received, here)
-                yield received
+            yield received
     finally:
+        # First the process, which may be waiting for the database: then nothing is received any more.
+        process.kill()
+        process.join()
+        receiver.shutdown()
         here.close()
-        process.join(_END_SECONDS)
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def _received(connection: Connection) -> Batch | None:
     try:
         received: Batch | str | None = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):
         raise Unavailable("the process that reads the gateway's database ended too early") from None
     if isinstance(received, str):
         raise Unavailable(received)

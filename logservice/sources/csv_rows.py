@@ -51,7 +51,7 @@ def _field(name: str, cell: str) -> Any:
 
 def _count(name: str, cell: str) -> int:
     try:
-        return int(cell)
+        return int(_plain(cell))
     except ValueError:
         raise InvalidValue(f"{name}: {cell[:40]!r} is no whole number") from None
 
@@ -59,11 +59,16 @@ def _count(name: str, cell: str) -> int:
 def _number(name: str, cell: str) -> float | str:
     """Return a number; a time may also be written as ISO 8601."""
     try:
-        return float(cell)
+        return float(_plain(cell))
     except ValueError:
         if name == "created_at":
             return cell
         raise InvalidValue(f"{name}: {cell[:40]!r} is no number") from None
+
+
+def _plain(cell: str) -> str:
+    """Return a number without what only Python reads as one."""
+    return "" if "_" in cell else cell
 
 
 def _flag(cell: str) -> bool:

@@ -70,7 +70,7 @@ _ONE_API_TEST = 5
 _LARGEST_KIND = 2**31 - 1
 _LARGEST_ID = 2**53 - 1
 _LARGEST_SECONDS = values.LARGEST_COUNT // 1000
-_TRUE = (True, 1, "1", "t", "true", "True", b"\x01")
+_TRUE = (True, 1, "1", "t", "true", b"\x01")
 _NAMES = ("username", "token_name", "model_name", "group", "ip", "channel_name")
 _names = itemgetter(*_NAMES)
 
@@ -109,7 +109,7 @@ def record(row: GatewayRow, flavour: Flavour, *, channels: Mapping[int, str], no
     said = _other(row.other)
     if flavour is Flavour.ONE_API and number == _ONE_API_TEST:
         said["test"] = True
-    if row.system_prompt_reset in _TRUE:
+    if _flag(row.system_prompt_reset):
         said["system_prompt_reset"] = True
     channel_id = _id("channel_id", row.channel_id)
     columns = {
@@ -123,15 +123,15 @@ def record(row: GatewayRow, flavour: Flavour, *, channels: Mapping[int, str], no
         "cached_tokens": _of_other(said, "cache_tokens"),
         "use_time_ms": _use_time(row),
         "first_token_ms": _of_other(said, "frt"),
-        "is_stream": row.is_stream in _TRUE,
-        "username": row.username or "",
-        "token_name": row.token_name or "",
-        "model_name": row.model_name or "",
-        "group": row.group or "",
-        "ip": row.ip or "",
-        "request_id": row.request_id or "",
+        "is_stream": _flag(row.is_stream),
+        "username": _text("username", row.username),
+        "token_name": _text("token_name", row.token_name),
+        "model_name": _text("model_name", row.model_name),
+        "group": _text("group", row.group),
+        "ip": _text("ip", row.ip),
+        "request_id": _text("request_id", row.request_id),
         "channel_name": channels.get(channel_id, ""),
-        "content": row.content or "",
+        "content": _text("content", row.content),
         "other": _text_of(said),
     }
     _cut(columns)
@@ -174,6 +174,23 @@ def _kind(number: int, flavour: Flavour) -> int:
     if not -_LARGEST_KIND <= number <= _LARGEST_KIND:
         raise InvalidValue(f"type: {number} is no number of a kind")
     return int(_KINDS[flavour].get(number, number))
+
+
+def _flag(value: Any) -> bool:
+    return (value.strip().lower() if isinstance(value, str) else value) in _TRUE
+
+
+def _text(column: str, value: Any) -> str:
+    """Return a text; SQLite keeps whatever somebody wrote into a column, whatever its type."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, int | float):
+        return str(value)
+    raise InvalidValue(f"{column}: {type(value).__name__} is no text")
 
 
 def _use_time(row: GatewayRow) -> int:
@@ -229,14 +246,17 @@ def _of_other(said: Mapping[str, Any], name: str) -> int:
     return value if type(value) is int and value <= values.LARGEST_COUNT else _count(name, value)
 
 
-def _other(text: Any) -> dict[str, Any]:
+def _other(value: Any) -> dict[str, Any]:
     """Return what stands in `other`; what is no JSON object as `{"raw": ...}`."""
-    if text is None or text == "":
+    if isinstance(value, Mapping):
+        value = records.other_text(dict(value))
+    text = _text("other", value)
+    if text == "":
         return {}
     try:
         said = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return {"raw": text}
+        return {"raw": values.clean(text)}
     if said is None:
         return {}
     return said if isinstance(said, dict) and not _is_deep(text) else {"raw": text}

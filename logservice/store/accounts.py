@@ -42,6 +42,8 @@ ROLES: tuple[str, ...] = get_args(Role)
 FIRST_ASSIGNED_ID = 2**31
 #: The claim of writers that give out ids or register somebody.
 CLAIM = Claim("identities")
+#: What stands in `gateway` of a user or token that the gateway no longer knows.
+GONE = "gone"
 _LIMITS = (2**52, 2**48, 2**44, 2**40, 2**36)
 _ROOM = 2**24
 _MIN_SECRET = 16

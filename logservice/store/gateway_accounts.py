@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Table, insert, select, update
 
+from .accounts import GONE
 from .filters import chunks
 from .tables import tokens, users
 
@@ -45,21 +46,22 @@ class GatewayToken:
     bare_hash: str | None
 
 
-_GONE = "gone"
-
-
 def take_over(
     connection: Connection, *, users: Sequence[GatewayUser], tokens: Sequence[GatewayToken]
 ) -> list[str]:
     """Bring users and tokens to what the gateway says; return what could not be, in sentences.
 
-    Whoever the gateway no longer knows is disabled. Without any user at all nothing is taken over: that is a
-    database of logs only.
+    Whoever the gateway no longer knows is disabled, and so are the tokens of such users. Without any user at
+    all nothing is taken over: that is a database of logs only.
     """
     if not users:
         return []
-    found = _User(connection).take_over({user.id: asdict(user) for user in users})
-    return found + _Token(connection).take_over({token.id: asdict(token) for token in tokens})
+    people = {user.id: asdict(user) for user in users}
+    keys = {
+        token.id: asdict(token) | {"disabled": token.disabled or token.user_id not in people}
+        for token in tokens
+    }
+    return _User(connection).take_over(people) + _Token(connection).take_over(keys)
 
 
 class _Accounts:
@@ -80,8 +82,8 @@ class _Accounts:
 
         Secrets that are replaced are let go of first: one may have passed from one to another.
         """
-        known = (row_id for row_id, row in self._rows.items() if row["gateway"] not in (None, _GONE))
-        self._let_go([row_id for row_id in known if row_id not in said], disabled=True, gateway=_GONE)
+        known = (row_id for row_id, row in self._rows.items() if row["gateway"] not in (None, GONE))
+        self._let_go([row_id for row_id in known if row_id not in said], disabled=True, gateway=GONE)
         self._let_go([row_id for row_id in said if self.secret in self._changed(row_id, said[row_id])])
         new = [values for row_id in sorted(said) if (values := self._take_over(row_id, said[row_id]))]
         if new:
@@ -90,13 +92,17 @@ class _Accounts:
 
     def _take_over(self, row_id: int, said: dict[str, Any]) -> dict[str, Any] | None:
         """Bring a row up to date, or return what a new one is to hold."""
-        text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode()
+        text = _text(said)
         row = self._rows.get(row_id)
         if row is not None and row["gateway"] == text:
             return None
         changed = self._changed(row_id, said)
         if changed.get(self.secret) is not None:
             changed[self.secret] = self._free(row_id, self._secrets(said))
+            if changed[self.secret] is None:
+                # It is tried again next time.
+                text = _text({**said, self.secret: None})
+        self._apply_to_twins(said, changed)
         values = {**changed, "gateway": text}
         if row is None:
             return {"id": row_id, "created_at": int(time.time()), **values}
@@ -109,7 +115,7 @@ class _Accounts:
         fresh = {name: value for name, value in said.items() if name in self.table.c and name != "id"}
         if row is None:
             return fresh
-        if row["gateway"] in (None, _GONE):
+        if row["gateway"] in (None, GONE):
             return {} if row["gateway"] is None and row[self.secret] else fresh
         before = orjson.loads(row["gateway"])
         return {name: value for name, value in fresh.items() if before.get(name) != value}
@@ -117,13 +123,16 @@ class _Accounts:
     def _secrets(self, said: dict[str, Any]) -> Iterable[str]:
         return [said[self.secret]]
 
+    def _apply_to_twins(self, said: dict[str, Any], changed: dict[str, Any]) -> None:
+        """Have other rows with the same secret follow."""
+
     def _free(self, row_id: int, hashes: Iterable[str]) -> str | None:
         """Return the first of some hashes that nobody else bears, and note it."""
         for found in hashes:
             if self._bearers.setdefault(found, row_id) == row_id:
                 return found
         self._refused.append(
-            f"the secret of {self.noun} {row_id} is in use by another one; it opens that one's rows"
+            f"the secret of {self.noun} {row_id} belongs to another one here, and was left to that one"
         )
         return None
 
@@ -150,3 +159,14 @@ class _Token(_Accounts):
 
     def _secrets(self, said: dict[str, Any]) -> Iterable[str]:
         return [said["key_hash"], said["bare_hash"]]
+
+    def _apply_to_twins(self, said: dict[str, Any], changed: dict[str, Any]) -> None:
+        """Have a token that was known by the key before the gateway was opened and closed with it."""
+        if "disabled" in changed and said["key_hash"] is not None:
+            twins = [tokens.c.key_hash.in_(self._secrets(said)), tokens.c.id != said["id"]]
+            found = update(tokens).where(*twins, tokens.c.gateway.is_(None))
+            self._connection.execute(found.values(disabled=said["disabled"]))
+
+
+def _text(said: Mapping[str, Any]) -> str:
+    return orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Executable, Table, select
 
 from . import accounts
+from .accounts import GONE
 from .dialects import Dialect
 from .filters import OneOf, chunks
 from .prepared import prepared
@@ -193,18 +194,24 @@ def _users(
 ) -> tuple[dict[int, str], dict[str, list[int]]]:
     """Return the names of users by id, and the ids of those who bear a name."""
     by_id = dict(_all_with(connection, users, "id", user_ids - {0}, "id", "username"))
-    by_name: dict[str, list[int]] = defaultdict(list)
-    for user_id, username in _all_with(connection, users, "username", names, "id", "username"):
+    bearers: dict[str, dict[int, bool]] = defaultdict(dict)
+    found = _all_with(connection, users, "username", names, "id", "username", "access_token_hash")
+    for user_id, username, access_token in found:
         by_id[user_id] = username
-        by_name[username].append(user_id)
+        bearers[username][user_id] = access_token is not None
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for username, has_login in bearers.items():
+        # Somebody who can look at the rows comes before those who are known from events only.
+        by_name[username] += [user_id for user_id in has_login if has_login[user_id]] or has_login
     return by_id, by_name
 
 
 def _tokens_of_users(connection: Connection, user_ids: Iterable[int]) -> dict[tuple[int, str], list[int]]:
     bearers: dict[tuple[int, str], list[int]] = defaultdict(list)
-    found = _all_with(connection, tokens, "user_id", user_ids, "user_id", "name", "id")
-    for user_id, name, token_id in found:
-        bearers[user_id, name].append(token_id)
+    found = _all_with(connection, tokens, "user_id", user_ids, "user_id", "name", "id", "gateway")
+    for user_id, name, token_id, gateway in found:
+        if gateway != GONE:
+            bearers[user_id, name].append(token_id)
     return bearers
 
 

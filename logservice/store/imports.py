@@ -6,7 +6,7 @@ How a source is known again and what "how far" means is for the importer to say;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,25 +14,30 @@ import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from ..errors import Conflict
-from . import accounts, recording
+from . import accounts, kept_ids, recording
 from .gateway_accounts import GatewayToken, GatewayUser, take_over
 from .recording import week_claims
 from .records import Record
 from .store import LogStore
-from .tables import imports
+from .tables import imports, users
 from .writer import Claim
 
 _CLAIM = Claim("imports")
+_ELSEWHERE = "the same source is being imported by somebody else; try again when that is done"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a source was imported. `is_new` until its first rows are stored."""
+    """How far a source was imported; `id` is None until its first rows are stored.
 
-    id: int
+    `state["begins"]` tells how the source begins, so that two who import it for the first time notice.
+    """
+
+    id: int | None
     kind: str
     state: Mapping[str, Any]
-    is_new: bool = False
+    #: The highest id of an import by the time this one began.
+    last: int = 0
 
 
 class Imports:
@@ -47,11 +52,22 @@ class Imports:
             found = connection.execute(select(imports).where(imports.c.kind == kind).order_by(imports.c.id))
             return [Progress(row.id, row.kind, orjson.loads(row.state)) for row in found]
 
+    def holds(self, record: Record) -> bool:
+        """Whether the log has a row that says the same as a record."""
+        with self._store.reading() as connection:
+            return kept_ids.is_there(connection, record)
+
+    def users(self) -> dict[int, str]:
+        """Return the names of the users of gateways that are still users there, by id."""
+        with self._store.reading() as connection:
+            known = select(users.c.id, users.c.username).where(users.c.gateway != accounts.GONE)
+            return {row.id: row.username for row in connection.execute(known)}
+
     def begin(self, kind: str, state: Mapping[str, Any]) -> Progress:
         """Return the progress of a source that was never imported; it is noted with its first rows."""
         with self._store.reading() as connection:
             last = connection.scalar(select(func.max(imports.c.id))) or 0
-        return Progress(last + 1, kind, state, is_new=True)
+        return Progress(None, kind, state, last)
 
     def advance(
         self, progress: Progress, new: Sequence[Record], state: Mapping[str, Any]
@@ -61,26 +77,26 @@ class Imports:
         Rows that keep their ids may be there already. Raises Conflict when somebody else has imported from
         the same source meanwhile, and then nothing is stored.
         """
-        after = replace(progress, state=state, is_new=False)
-        work = partial(self._advance, new=new, before=progress, after=after)
-        stored = self._store.write(work, claims=[_CLAIM, *_claims(new)], is_long=True)
-        return after, stored
+        work = partial(self._advance, new=new, progress=progress, state=state)
+        return self._store.write(work, claims=[_CLAIM, *_claims(new)], is_long=True)
 
     def store(self, new: Sequence[Record]) -> int:
         """Store rows without a note of where they came from; return how many were stored, as `advance`."""
         insert = partial(recording.insert, dialect=self._store.dialect, new=new)
         return self._store.write(insert, claims=_claims(new), is_long=True)
 
-    def take_over(self, users: Sequence[GatewayUser], tokens: Sequence[GatewayToken]) -> list[str]:
+    def take_over(self, people: Sequence[GatewayUser], keys: Sequence[GatewayToken]) -> list[str]:
         """Take over what a gateway says of its users and tokens; return what could not be, in sentences."""
-        work = partial(take_over, users=users, tokens=tokens)
+        work = partial(take_over, users=people, tokens=keys)
         return self._store.write(work, claims=[accounts.CLAIM])
 
     def _advance(
-        self, connection: Connection, *, new: Sequence[Record], before: Progress, after: Progress
-    ) -> int:
-        _move(connection, before, after)
-        return recording.insert(connection, self._store.dialect, new)
+        self, connection: Connection, *, new: Sequence[Record], progress: Progress, state: Mapping[str, Any]
+    ) -> tuple[Progress, int]:
+        moved = (
+            _begin(connection, progress, state) if progress.id is None else _move(connection, progress, state)
+        )
+        return moved, recording.insert(connection, self._store.dialect, new)
 
 
 def _claims(new: Sequence[Record]) -> list[Claim]:
@@ -88,16 +104,23 @@ def _claims(new: Sequence[Record]) -> list[Claim]:
     return [*week_claims(new, shared=all(record.row_id is None for record in new))]
 
 
-def _move(connection: Connection, before: Progress, after: Progress) -> None:
-    """Note how far an import is, if nobody else has moved it."""
-    held = connection.scalar(select(imports.c.state).where(imports.c.id == after.id))
-    if before.is_new and held is None:
-        new = {"id": after.id, "kind": after.kind, "state": _text(after.state)}
-        connection.execute(insert(imports).values(**new))
-    elif before.is_new or held != _text(before.state):
-        raise Conflict("the same source is being imported by somebody else; try again when that is done")
-    else:
-        connection.execute(update(imports).where(imports.c.id == after.id).values(state=_text(after.state)))
+def _begin(connection: Connection, progress: Progress, state: Mapping[str, Any]) -> Progress:
+    """Note a new import, unless somebody else has begun with the same source."""
+    since = select(imports).where(imports.c.kind == progress.kind, imports.c.id > progress.last)
+    if any(orjson.loads(row.state)["begins"] == state["begins"] for row in connection.execute(since)):
+        raise Conflict(_ELSEWHERE)
+    new_id = (connection.scalar(select(func.max(imports.c.id))) or 0) + 1
+    connection.execute(insert(imports).values(id=new_id, kind=progress.kind, state=_text(state)))
+    return Progress(new_id, progress.kind, state)
+
+
+def _move(connection: Connection, progress: Progress, state: Mapping[str, Any]) -> Progress:
+    """Note how far an import is, unless somebody else has moved it."""
+    this = imports.c.id == progress.id
+    if connection.scalar(select(imports.c.state).where(this)) != _text(progress.state):
+        raise Conflict(_ELSEWHERE)
+    connection.execute(update(imports).where(this).values(state=_text(state)))
+    return Progress(progress.id, progress.kind, state)
 
 
 def _text(state: Mapping[str, Any]) -> str:

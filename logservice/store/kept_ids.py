@@ -6,12 +6,14 @@ about decides; who it belongs to does not, for that may have been learned meanwh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from . import ids
 from .contents import content_of_row
 from .filters import chunks
 from .identities import Row
@@ -20,7 +22,7 @@ from .tables import contents, records
 
 _TOLD_APART = (
     *("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms"),
-    "request_id",
+    *("request_id", "first_token_ms", "is_stream", "group"),
 )
 _facts = itemgetter(*_TOLD_APART, "content")
 
@@ -36,16 +38,50 @@ def sorted_out(
     if not wanted:
         return [], list(rows), [record.second for record in new]
     taken = _taken(connection, wanted)
-    kept, others, seconds = [], [], []
+    kept, others, seconds, displaced = [], [], [], []
     for record, row in zip(new, rows, strict=True):
         facts = _facts(row)
-        if record.row_id is None or taken.setdefault(record.row_id, facts) != facts:
+        if record.row_id is None:
             others.append(row)
             seconds.append(record.second)
+        elif taken.setdefault(record.row_id, facts) != facts:
+            displaced.append((record.second, row))
         elif record.row_id in wanted:
             wanted.discard(record.row_id)
             kept.append(row | {"id": record.row_id})
+    for second, row in _not_there(connection, displaced):
+        others.append(row)
+        seconds.append(second)
     return kept, others, seconds
+
+
+def is_there(connection: Connection, record: Record) -> bool:
+    """Whether a row of the same second says the same."""
+    return _of_second(connection, record.second)[_facts(record.row)] > 0
+
+
+def _not_there(connection: Connection, displaced: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
+    """Yield those rows whose id belongs to another one and that were not given another id before.
+
+    As many rows of their second that say the same are taken for them.
+    """
+    there: dict[int, Counter[tuple[Any, ...]]] = {}
+    for second, row in displaced:
+        if second not in there:
+            there[second] = _of_second(connection, second)
+        facts = _facts(row)
+        if there[second][facts] > 0:
+            there[second][facts] -= 1
+        else:
+            yield second, row
+
+
+def _of_second(connection: Connection, second: int) -> Counter[tuple[Any, ...]]:
+    """Count what the rows of a second say."""
+    columns = (records.c[name] for name in _TOLD_APART)
+    low, high = ids.first_id(second), ids.first_id(second + 1)
+    inside = select(*columns, content_of_row).where(records.c.id >= low, records.c.id < high)
+    return Counter(tuple(facts) for facts in connection.execute(inside))
 
 
 def _taken(connection: Connection, wanted: set[int]) -> dict[int, tuple[Any, ...]]:

@@ -126,7 +126,10 @@ def test_refused_rows_and_unknown_kinds_are_told_and_make_it_fail(
     assert f"{rows_of(filled) - 25} rows of new-api, refused 25;" in result.stdout
     told = result.stderr.splitlines()
     assert told[0].endswith("created_at: 0 is before 1970")
-    assert told[20:] == ["... and 5 more", "2 rows have the type 9, which has no name here; it was kept"]
+    assert told[20:] == [
+        "... and 5 more",
+        "type 9 has no name here and was kept as it is; rows that have it: 2",
+    ]
 
 
 def test_a_large_log_is_read_by_a_process_of_its_own(

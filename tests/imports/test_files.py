@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -167,6 +169,81 @@ def test_a_column_that_nobody_knows_is_named_and_nothing_stored(take: Take, log:
         take(b"created_at,colour\n1750000000,red\n")
 
     assert raw_rows(log) == []
+
+
+@pytest.mark.parametrize("more", [b"", b"\n", b'\n{"quota":6}\n'])
+def test_a_file_without_a_last_line_end_may_grow(take: Take, log: LogStore, more: bytes) -> None:
+    content = b"\n".join(b'{"quota":%d}' % number for number in range(1, 6))
+    take(content)
+
+    assert stored(take(content + more)) == more.count(b"quota")
+
+    assert sorted(row["quota"] for row in raw_rows(log)) == list(range(1, 6 + more.count(b"quota")))
+
+
+def test_a_line_that_is_still_being_written_is_taken_when_it_is_whole(take: Take, log: LogStore) -> None:
+    assert sorted(refused(take(b'{"quota":1}\n{"quo'))) == [2]
+
+    assert stored(take(b'{"quota":1}\n{"quota":2}\n')) == 1
+
+    assert sorted(row["quota"] for row in raw_rows(log)) == [1, 2]
+
+
+def test_an_older_copy_of_a_file_brings_nothing(take: Take, log: LogStore) -> None:
+    old = ndjson({"created_at": NOW, "content": f"row {number}"} for number in range(5))
+    take(old)
+    take(old + ndjson([{"content": "more"}]))
+
+    assert take(old) == []
+    assert stored(take(old + ndjson([{"content": "otherwise"}]))) == 1
+    assert take(old + ndjson([{"content": "more"}])) == []
+
+    assert len(raw_rows(log)) == 7
+
+
+def test_rows_whose_ids_others_have_come_once(take: Take, log: LogStore, rows: list[Row]) -> None:
+    ours = [{**row, "content": "ours", "model_name": "another"} for row in rows]
+    take(ndjson(ours))
+
+    assert stored(take(ndjson(rows))) == len(rows)
+    assert stored(take(ndjson(rows[::-1]))) == 0
+
+    assert len(raw_rows(log)) == 2 * len(rows)
+    assert buckets(log) == rebuilt(log)
+
+
+def test_a_file_that_is_damaged_says_how_far_it_could_be_read(log: LogStore) -> None:
+    packed = gzip.compress(ndjson({"quota": number, "content": token_hex(99)} for number in range(100)))
+
+    half = io.BytesIO(packed[: len(packed) // 2])
+
+    with gzip.open(half) as file, pytest.raises(InvalidValue, match=r"damaged after line \d+"):
+        list(FileImport(log, file).batches())  # type: ignore[arg-type]
+
+
+def test_cells_in_another_encoding_are_refused(take: Take, log: LogStore) -> None:
+    table = "created_at,content\n1750000000,余额不足\n".encode("gbk")
+
+    assert refused(take(table)) == {2: "the line is not in UTF-8"}
+
+
+@pytest.mark.parametrize("first", [b'"id","created_at","quota"\n', b"quota,created_at\n"])
+def test_a_header_is_recognised_however_it_is_written(first: bytes) -> None:
+    assert formats.recognise(first).name == "csv"
+
+
+def test_long_cells_are_read(take: Take, log: LogStore) -> None:
+    table = b"created_at,content\n1750000000," + b"x" * 200_000 + b"\n1750000000,next\n"
+
+    assert refused(take(table)) == {2: "content: longer than 65536 bytes"}
+    assert contents(raw_rows(log)) == ["next"]
+
+
+def test_no_refusal_shows_a_key(take: Take) -> None:
+    lines = [b'{"sk-SECRETKEY123": 1}', b'{"type": "sk-SECRETKEY123"}']
+
+    assert "SECRET" not in str(refused(take(b"\n".join(lines))))
+    assert "SECRET" not in str(refused(take(b"created_at,token_id\n1750000000,sk-SECRETKEY123\n")))
 
 
 # Files of gateways

@@ -86,12 +86,12 @@ def test_people_enter_with_what_they_have(filled: Filled, take: Import, log: Log
 def test_keys_open_the_rows_of_their_token(filled: Filled, take: Import, log: LogStore) -> None:
     take()
 
-    barred = {
-        user["id"] for user in filled.users if user["status"] not in (1, None) or user.get("deleted_at")
+    welcome = {
+        user["id"] for user in filled.users if user["status"] in (1, None) and not user.get("deleted_at")
     }
     for token in filled.tokens:
         key = (token["key"] or "").strip()
-        opens = token["status"] != 2 and not token.get("deleted_at") and token["user_id"] not in barred
+        opens = token["status"] != 2 and not token.get("deleted_at") and token["user_id"] in welcome
         scope = log.scope_of_key(f"sk-{key}") if key else None
         assert (scope is not None) is (opens and bool(key)), token
         assert scope is None or scope.token_ids == (token["id"],)
@@ -204,7 +204,7 @@ def test_another_gateway_is_refused_and_taken_only_on_request(
 
 
 @on_sqlite
-def test_a_log_that_was_set_back_is_refused(
+def test_a_log_that_was_set_back_and_went_on_otherwise_is_refused(
     gateway: Engine, take: Import, log: LogStore, tmp_path: Path
 ) -> None:
     filled = new_api(gateway)
@@ -212,9 +212,81 @@ def test_a_log_that_was_set_back_is_refused(
     shutil.copy(tmp_path / "gateway.db", tmp_path / "backup.db")
     add(gateway, filled, rows=300)
     take()
+    backup = engine_of(f"sqlite:///{tmp_path / 'backup.db'}")
+    execute(backup, f"INSERT INTO logs (created_at, type, user_id) SELECT {NOW}, 2, id FROM logs LIMIT 900")
+    backup.dispose()
 
     with pytest.raises(InvalidValue, match="set back"):
         take(f"sqlite:///{tmp_path / 'backup.db'}")
+
+
+@on_sqlite
+def test_a_log_that_ends_earlier_than_before_goes_on_from_there(
+    gateway: Engine, take: Import, log: LogStore
+) -> None:
+    filled = new_api(gateway)
+    take()
+    execute(gateway, "DELETE FROM logs WHERE id > (SELECT max(id) - 3 FROM logs)")
+    assert sum(batch.rows for batch in take()) == 0
+
+    with gateway.connect() as connection:
+        last = connection.scalar(text("SELECT max(id) FROM logs"))
+    execute(gateway, f"INSERT INTO logs (id, created_at, type, user_id) VALUES ({last + 1}, {NOW}, 2, 1)")
+
+    # The id was used before: whether it is the row of that time or a new one decides.
+    with pytest.raises(InvalidValue, match="set back"):
+        take()
+    execute(gateway, "DELETE FROM logs WHERE id = (SELECT max(id) FROM logs)")
+    execute(gateway, f"INSERT INTO logs (created_at, type, user_id) VALUES ({NOW}, 2, 1)")
+    assert sum(batch.rows for batch in take()) == 1
+    assert len(facts_in(log)) == len(facts_of(filled)) + 1
+
+
+@on_sqlite
+def test_another_gateway_with_an_empty_log_is_refused(
+    gateway: Engine, take: Import, log: LogStore, tmp_path: Path
+) -> None:
+    filled = new_api(gateway)
+    take()
+    fresh = engine_of(f"sqlite:///{tmp_path / 'fresh.db'}")
+    create(fresh, "new-api-2026")
+    columns = "username, password, role, status, access_token"
+    execute(fresh, f"INSERT INTO users ({columns}) VALUES ('root', 'p', 100, 1, 'x')")
+    fresh.dispose()
+
+    with pytest.raises(InvalidValue, match="not the log that was imported before"):
+        take(f"sqlite:///{tmp_path / 'fresh.db'}")
+    assert log.user_of("x") is None
+    assert any(log.user_of((user["access_token"] or "").strip()) for user in filled.users)
+
+
+@on_sqlite
+def test_a_log_that_was_taken_anew_goes_on_from_there(gateway: Engine, take: Import, log: LogStore) -> None:
+    filled = new_api(gateway)
+    take()
+    more = add(gateway, filled, rows=100)
+    take(anew=True)
+
+    assert sum(batch.rows for batch in take()) == 0
+    assert len(facts_in(log)) == 2 * len(facts_of(filled)) + len(facts_of(more))
+
+
+@on_sqlite
+def test_a_token_that_was_made_anew_gets_the_rows_of_its_name(
+    gateway: Engine, take: Import, log: LogStore
+) -> None:
+    create(gateway, "one-api-2025")
+    execute(gateway, "INSERT INTO users (id, username, password, role, status) VALUES (2, 'bob', 'p', 1, 1)")
+    token = "INSERT INTO tokens (id, user_id, name, key, status) VALUES ({0}, 2, 'default', 'key-{0}', 1)"
+    row = f"INSERT INTO logs (created_at, type, user_id, token_name) VALUES ({NOW}, 2, 2, 'default')"
+    for statement in (token.format(1), row):
+        execute(gateway, statement)
+    take()
+    for statement in ("DELETE FROM tokens", token.format(2), row):
+        execute(gateway, statement)
+    take()
+
+    assert [found["token_id"] for found in raw_rows(log)] == [1, 2]
 
 
 def test_rows_whose_lower_ids_came_late_are_taken(gateway: Engine, take: Import, log: LogStore) -> None:
@@ -322,6 +394,23 @@ def test_nothing_is_written_at_the_gateway(gateway: Engine, gateway_url: str) ->
     new_api(gateway, rows=50)
     with closing(open_database(gateway_url)) as database, pytest.raises(Unavailable, match="readonly"):
         database._asked(lambda connection: connection.execute(text("DELETE FROM logs")))
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mysql://u:secret@127.0.0.1:1/x?ssl_ca=/none.pem", "ssl_ca: /none.pem: there is no such file"),
+        ("mysql://u:secret@127.0.0.1:1/x?colour=red", "an option that is not known here: colour"),
+    ],
+)
+def test_options_of_a_url_that_mean_nothing_are_named(url: str, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        open_database(url)
+
+
+def test_options_of_a_gateway_s_own_driver_are_passed_over() -> None:
+    with pytest.raises(Unavailable, match="the gateway's database"):
+        open_database("mysql://u:secret@127.0.0.1:1/x?parseTime=True&charset=utf8mb4&loc=Local")
 
 
 def test_go_s_way_of_naming_a_database_is_understood() -> None:

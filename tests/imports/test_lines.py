@@ -52,16 +52,16 @@ def test_a_file_may_hold_nothing(content: bytes) -> None:
 
 def test_a_file_goes_on_after_the_furthest_mark_that_lies_in_it() -> None:
     lines = lines_of(TEXT)
-    marks = {mark_at(TEXT, 4): 1, mark_at(TEXT, 9): 2, Mark(15, "0" * 64): 3, Mark(10**9, "0" * 64): 4}
+    marks = [mark_at(TEXT, 4), mark_at(TEXT, 9), Mark(15, "0" * 64), Mark(10**9, "0" * 64)]
 
-    assert lines.resume(marks) == 2
+    assert lines.resume(marks) == mark_at(TEXT, 9)
     assert (lines.number, lines.offset) == (2, 9)
     assert list(lines) == [b"\n", b"four\n", b"five"]
     assert lines.mark() == mark_at(TEXT, len(TEXT))
 
 
-@pytest.mark.parametrize("marks", [{}, {Mark(4, "0" * 64): 1}, {mark_at(b"one\nTWO\n", 8): 1}])
-def test_a_file_that_was_never_read_begins_at_its_start(marks: dict[Mark, int]) -> None:
+@pytest.mark.parametrize("marks", [[], [Mark(4, "0" * 64)], [mark_at(b"one\nTWO\n", 8)]])
+def test_a_file_that_was_never_read_begins_at_its_start(marks: list[Mark]) -> None:
     lines = lines_of(TEXT)
 
     assert lines.resume(marks) is None
@@ -71,15 +71,32 @@ def test_a_file_that_was_never_read_begins_at_its_start(marks: dict[Mark, int]) 
 def test_a_file_that_has_grown_goes_on_with_what_is_new() -> None:
     lines = lines_of(b"one\ntwo\n" + b"three\n")
 
-    assert lines.resume({mark_at(b"one\ntwo\n", 8): 7}) == 7
+    assert lines.resume([mark_at(b"one\ntwo\n", 8)])
     assert list(lines) == [b"three\n"]
+
+
+def test_a_file_goes_on_within_a_line_that_had_not_ended() -> None:
+    lines = lines_of(TEXT + b"\nsix\n")
+
+    assert lines.resume([mark_at(TEXT, len(TEXT))])
+    assert (lines.number, lines.is_whole) == (4, False)
+    assert list(lines) == [b"\n", b"six\n"]
+    assert lines.number == 6
+
+
+def test_the_place_before_a_line_that_has_not_ended_is_known() -> None:
+    lines = lines_of(TEXT)
+
+    assert list(lines)[-1] == b"five"
+    assert not lines.is_whole
+    assert lines.mark_before() == mark_at(TEXT, 15)
 
 
 def test_a_look_at_the_first_line_does_not_disturb() -> None:
     lines = lines_of(TEXT)
     lines.first()
 
-    assert lines.resume({mark_at(TEXT, 4): 1}) == 1
+    assert lines.resume([mark_at(TEXT, 4)])
     assert next(iter(lines)) == b"two\r\n"
 
 

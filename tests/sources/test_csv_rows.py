@@ -49,7 +49,9 @@ def test_empty_cells_are_absent() -> None:
     assert csv_rows.fields({"quota": "", "content": ""}) == {}
 
 
-@pytest.mark.parametrize(("name", "cell"), [("quota", "1.5"), ("use_time", "long"), ("is_stream", "maybe")])
+@pytest.mark.parametrize(
+    ("name", "cell"), [("quota", "1.5"), ("use_time", "long"), ("is_stream", "maybe"), ("quota", "1_0")]
+)
 def test_a_cell_that_cannot_be_read_is_named(name: str, cell: str) -> None:
     with pytest.raises(InvalidValue, match=f"{name}: '{cell}'"):
         csv_rows.fields({name: cell})

@@ -142,7 +142,7 @@ def test_other_that_says_nothing_is_empty(text: str | None) -> None:
     assert read(other=text).row["other"] == ""
 
 
-@pytest.mark.parametrize("text", ["x" * 200_000, "\0" * 200_000, '{"a": "%s", "b": 1}' % ("y" * 200_000)])
+@pytest.mark.parametrize("text", ["x" * 200_000, "\x01" * 200_000, '{"a": "%s", "b": 1}' % ("y" * 200_000)])
 def test_other_that_is_too_long_is_cut_and_says_so(text: str) -> None:
     other = read(other=text).row["other"]
 
@@ -186,6 +186,12 @@ def test_characters_that_cannot_be_stored_are_left_out() -> None:
         ({"user_id": -1, "channel_id": 2**60}, {"user_id": 0, "channel_id": 0}),
         ({"is_stream": "0"}, {"is_stream": False}),
         ({"is_stream": b"\x01"}, {"is_stream": True}),
+        ({"is_stream": " TRUE"}, {"is_stream": True}),
+        (
+            {"username": 7, "content": b"caf\xc3\xa9 \xff", "ip": 1.5},
+            {"username": "7", "content": "café \ufffd"},
+        ),
+        ({"other": {"cache_tokens": 5}}, {"cached_tokens": 5, "other": '{"cache_tokens":5}'}),
     ],
 )
 def test_numbers_are_brought_into_our_limits(columns: dict[str, Any], found: dict[str, Any]) -> None:
@@ -203,6 +209,8 @@ def test_numbers_are_brought_into_our_limits(columns: dict[str, Any], found: dic
         ({"quota": "much"}, "quota: 'much' is no number"),
         ({"prompt_tokens": float("inf")}, "prompt_tokens: not a finite number"),
         ({"type": 2**40}, "type: "),
+        ({"group": ["vip"]}, "group: list is no text"),
+        ({"content": {}}, "content: dict is no text"),
     ],
 )
 def test_a_row_that_cannot_be_stored_names_the_column(columns: dict[str, Any], reason: str) -> None:

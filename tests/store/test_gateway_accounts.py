@@ -14,7 +14,7 @@ from logservice.store.gateway_accounts import GatewayToken, GatewayUser
 from logservice.store.imports import Imports
 from logservice.store.records import hash_key
 from logservice.store.store import LogStore
-from tests.store_rows import make_record, table_rows
+from tests.store_rows import make_record, raw_rows, table_rows
 
 SECRET = "alice-at-the-gateway"
 ALICE = GatewayUser(5, "alice", "user", False, accounts.hash_secret(SECRET))
@@ -140,12 +140,54 @@ def test_a_key_opens_the_rows_it_was_known_by_and_those_of_the_gateway(store: Lo
 
 
 def test_a_secret_that_two_bear_opens_the_rows_of_one_and_that_is_said(store: LogStore) -> None:
-    [refused] = take_over(store, [ALICE, replace(ALICE, id=6, username="bob")])
+    people = [ALICE, replace(ALICE, id=6, username="bob")]
+    for _ in range(2):
+        [refused] = take_over(store, people)
+        assert "user 6" in refused
 
-    assert "user 6" in refused
     found = store.user_of(SECRET)
     assert found is not None
     assert found.username == "alice"
+
+
+def test_a_secret_that_was_refused_is_taken_once_it_is_free(store: LogStore) -> None:
+    bob = replace(ALICE, id=6, username="bob")
+    take_over(store, [ALICE, bob])
+
+    assert take_over(store, [replace(ALICE, access_token_hash=None), bob]) == []
+
+    found = store.user_of(SECRET)
+    assert found is not None
+    assert found.username == "bob"
+
+
+def test_tokens_of_users_who_are_gone_open_nothing(store: LogStore) -> None:
+    take_over(store, [ROOT], [LAPTOP])
+    assert opened(store) == ()
+
+    take_over(store)
+    assert opened(store) == (7,)
+
+
+def test_a_key_that_was_known_before_is_closed_with_the_gateway_s(store: LogStore) -> None:
+    store.record([make_record(token_key=KEY)])
+    take_over(store)
+    assert len(opened(store)) == 2
+
+    take_over(store, tokens=[replace(LAPTOP, disabled=True)])
+    assert opened(store) == ()
+
+    take_over(store)
+    assert len(opened(store)) == 2
+
+
+def test_a_name_stands_for_who_can_enter(store: LogStore) -> None:
+    store.record([make_record(username="alice", content="before")])
+    take_over(store)
+
+    store.record([make_record(username="alice", content="after")])
+
+    assert {row["content"]: row["user_id"] for row in raw_rows(store)}["after"] == 5
 
 
 def test_secrets_may_pass_from_one_to_another(store: LogStore) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
+from sqlalchemy import delete
 
 from logservice.errors import InvalidValue
 from logservice.store import ids
 from logservice.store.ids import IdRange
 from logservice.store.store import LogStore
+from logservice.store.tables import records
 from tests.store_rows import MIDNIGHT, make_record, raw_rows, row_ids
 
 LAST = 2**32 - 1
@@ -120,3 +122,17 @@ def test_a_late_row_of_an_old_second_stands_behind_those_already_there(store: Lo
         store.record([make_record(created_at=MIDNIGHT + second, content=content)])
 
     assert [row["content"] for row in raw_rows(store)] == ["first", "second", "third", "later"]
+
+
+def test_an_id_by_which_a_text_still_goes_is_not_given_again(store: LogStore) -> None:
+    store.record([make_record(content="said twice", type=kind) for kind in (1, 2)])
+    first, last = row_ids(raw_rows(store))
+    text_id = raw_rows(store)[0]["id"]
+    # The row whose id the text goes by is purged, and so is every higher one of its second.
+    store.write(lambda connection: connection.execute(delete(records).where(records.c.id >= first)))
+
+    store.record([make_record(content="another text")])
+
+    assert text_id == first
+    assert last > first
+    assert len({*row_ids(raw_rows(store))} - {first}) == 1

@@ -17,59 +17,73 @@ def imports(store: LogStore) -> Imports:
     return Imports(store)
 
 
+def state(last: int, begins: str = "here") -> dict[str, Any]:
+    return {"last": last, "begins": begins}
+
+
 def test_an_import_is_known_with_its_first_rows(imports: Imports, store: LogStore) -> None:
-    begun = imports.begin("gateway", {"last": 0})
+    begun = imports.begin("gateway", {})
     assert imports.known("gateway") == []
 
-    progress, stored = imports.advance(begun, [make_record(content="one")], {"last": 1})
+    progress, stored = imports.advance(begun, [make_record(content="one")], state(1))
 
     assert stored == 1
     assert imports.known("gateway") == [progress]
-    assert progress.state == {"last": 1}
+    assert progress.state == state(1)
     assert imports.known("file") == []
 
 
 def test_an_import_goes_on_from_where_it_is(imports: Imports, store: LogStore) -> None:
-    progress, _ = imports.advance(imports.begin("gateway", {}), [make_record(content="one")], {"last": 1})
+    progress, _ = imports.advance(imports.begin("gateway", {}), [make_record(content="one")], state(1))
 
-    imports.advance(progress, [make_record(content="two")], {"last": 2})
+    imports.advance(progress, [make_record(content="two")], state(2))
 
     [found] = imports.known("gateway")
-    assert found.state == {"last": 2}
+    assert found.state == state(2)
     assert sorted(contents(raw_rows(store))) == ["one", "two"]
 
 
 def test_of_two_that_import_the_same_one_stores_nothing(imports: Imports, store: LogStore) -> None:
-    progress, _ = imports.advance(imports.begin("gateway", {}), [], {"last": 1})
-    imports.advance(progress, [make_record(content="first")], {"last": 2})
+    progress, _ = imports.advance(imports.begin("gateway", {}), [], state(1))
+    imports.advance(progress, [make_record(content="first")], state(2))
 
     with pytest.raises(Conflict, match="by somebody else"):
-        imports.advance(progress, [make_record(content="second")], {"last": 2})
+        imports.advance(progress, [make_record(content="second")], state(2))
 
     assert contents(raw_rows(store)) == ["first"]
 
 
 def test_of_two_that_begin_at_once_one_stores_nothing(imports: Imports, store: LogStore) -> None:
     first, second = imports.begin("gateway", {}), imports.begin("gateway", {})
-    imports.advance(first, [make_record(content="first")], {"last": 1})
+    imports.advance(first, [make_record(content="first")], state(1))
 
     with pytest.raises(Conflict):
-        imports.advance(second, [make_record(content="second")], {"last": 1})
+        imports.advance(second, [make_record(content="second")], state(1))
 
     assert contents(raw_rows(store)) == ["first"]
+
+
+def test_two_that_begin_with_different_sources_at_once_both_do(imports: Imports, store: LogStore) -> None:
+    first, second = imports.begin("gateway", {}), imports.begin("gateway", {})
+    imports.advance(first, [make_record(content="first")], state(1))
+
+    imports.advance(second, [make_record(content="second")], state(1, "there"))
+
+    assert [progress.state["begins"] for progress in imports.known("gateway")] == ["here", "there"]
+    assert len(raw_rows(store)) == 2
 
 
 def test_rows_that_fail_do_not_move_the_mark(
     imports: Imports, store: LogStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    progress, _ = imports.advance(imports.begin("gateway", {}), [], {"last": 1})
+    progress, _ = imports.advance(imports.begin("gateway", {}), [], state(1))
 
     def fail(*_: Any) -> None:
         raise InvalidValue("no room")
 
     monkeypatch.setattr(store.dialect, "new_ids", fail)
     with pytest.raises(InvalidValue):
-        imports.advance(progress, [make_record()], {"last": 2})
+        imports.advance(progress, [make_record()], state(2))
 
     assert imports.known("gateway") == [progress]
     assert raw_rows(store) == []

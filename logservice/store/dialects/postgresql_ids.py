@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    union,
 )
 from sqlalchemy import table as sql_table
 
@@ -83,5 +84,7 @@ def _next_numbers() -> Executable:
 
 @prepared
 def _taken() -> Executable:
-    records = sql_table("log_records", column("id", BigInteger))
-    return select(records.c.id).where(records.c.id == func.any(bindparam("wanted", type_=ARRAY(BigInteger))))
+    """Select ids that rows have, or texts that outlived the row whose id they go by."""
+    wanted = func.any(bindparam("wanted", type_=ARRAY(BigInteger)))
+    tables = (sql_table(name, column("id", BigInteger)) for name in ("log_records", "log_contents"))
+    return union(*(select(table.c.id).where(table.c.id == wanted) for table in tables))

@@ -247,20 +247,28 @@ _REMOVE_POSTINGS = (
     "INSERT INTO log_contents_index (log_contents_index, rowid, content) VALUES ('delete', ?, ?)"
 )
 _REMOVE_ALL_POSTINGS = "INSERT INTO log_contents_index (log_contents_index) VALUES ('delete-all')"
-_IDS = "SELECT id FROM log_records WHERE id >= ? AND id < ? ORDER BY id"
-_LAST_ID = "SELECT coalesce(max(id), ? - 1) FROM log_records WHERE id >= ? AND id < ?"
+# A text may outlive the row whose id it goes by: that id is not to be given again.
+_IDS = (
+    "SELECT id FROM log_records WHERE id >= :low AND id < :high"
+    " UNION SELECT id FROM log_contents WHERE id >= :low AND id < :high ORDER BY id"
+)
+_LAST_ID = (
+    "SELECT max(:low - 1,"
+    " coalesce((SELECT max(id) FROM log_records WHERE id >= :low AND id < :high), 0),"
+    " coalesce((SELECT max(id) FROM log_contents WHERE id >= :low AND id < :high), 0))"
+)
 
 
 def _last_id(connection: Connection, low: int, high: int) -> int:
     """Return the highest id in use from `low` to below `high`, or the one before them."""
-    found: int = driver(connection).execute(_LAST_ID, (low, low, high)).fetchone()[0]
+    found: int = driver(connection).execute(_LAST_ID, {"low": low, "high": high}).fetchone()[0]
     return found
 
 
 def _gaps(connection: Connection, low: int, high: int) -> Iterator[int]:
     """Yield the ids from `low` to below `high` that no row has."""
     following = low
-    for (row_id,) in driver(connection).execute(_IDS, (low, high)).fetchall():
+    for (row_id,) in driver(connection).execute(_IDS, {"low": low, "high": high}).fetchall():
         yield from range(following, row_id)
         following = row_id + 1
     yield from range(following, high)
