@@ -57,7 +57,7 @@ T = TypeVar("T")
 _NO_TEXT = "Could not decode to UTF-8"
 _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
-_READ_SECONDS = 120
+_READ_SECONDS = 60
 _GAPS_AT_ONCE = 200
 _LARGEST_ID = 2**63 - 1
 #: What gateways write behind the name of a MySQL database, for a driver of another language.
@@ -88,6 +88,9 @@ class GatewayDatabase:
                 for name in ("logs", "users", "tokens", "channels")
                 if inspector.has_table(name)
             }
+            is_ours = inspector.has_table("log_records")
+        if "logs" not in self._tables and is_ours:
+            raise InvalidValue("the database is a log of this service, and no gateway's")
         if "logs" not in self._tables:
             raise InvalidValue("the database has no table logs: it is neither new-api's nor one-api's")
         self.flavour: Flavour = gateways.recognise(self._tables["logs"])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -95,7 +96,8 @@ def ahead(reader: Reader, position: Position, newest: GatewayRow) -> Iterator[Ba
         args=(there, reader.database.url, dict(reader.channels), position, newest),
         daemon=True,
     )
-    process.start()
+    with _not_interrupted():
+        process.start()
     # Only the process holds this end now: when it ends, whatever the reason, receiving fails.
     there.close()
     receiver = ThreadPoolExecutor(max_workers=1)
@@ -113,6 +115,19 @@ def ahead(reader: Reader, position: Position, newest: GatewayRow) -> Iterator[Ba
         here.close()
 
 
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Have a process that is started now ignore Ctrl-C: when the one that stores ends, so does this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _received(connection: Connection) -> Batch | None:
     try:
         received: Batch | str | None = connection.recv()
@@ -127,8 +142,6 @@ def _send_all(
     connection: Connection, url: str, channels: Mapping[int, str], position: Position, newest: GatewayRow
 ) -> None:
     """Send all batches, and None at the end; the text of an error instead. Ends when nobody receives."""
-    # Ctrl-C is for the process that stores: when it ends, so does this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with closing(open_database(url)) as database:
             for batch in Reader(database, channels=channels).beyond(position, newest):
