@@ -103,6 +103,10 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         (), "Origins that may call the routes other than /api/log/token from a browser.", names
     )
+    retention: str = _setting(
+        "",
+        "How long rows are kept, by type: consume=90d,error=14d; types that are not named are kept for ever.",
+    )
     legacy_status: bool = _setting(
         False, "Answer failures with status 200 (401 excepted), as old clients expect.", switch
     )

@@ -14,7 +14,7 @@ from .cli import logservice as commands
 from .config import Settings
 from .errors import InvalidValue
 from .logs import Recorded, current_logs
-from .store import dialects
+from .store import dialects, policy
 from .store.store import LogStore
 from .web import auth, routes
 from .web.addresses import TrustedProxies
@@ -74,6 +74,7 @@ class LogService:
                 "TRUSTED_PROXIES", lambda: TrustedProxies.parse(",".join(settings.trusted_proxies))
             ),
             rate_limiter=_rate_limiter(app, settings),
+            retention=_checked("RETENTION", lambda: policy.parse(settings.retention)),
         )
         routes.mount(
             app,

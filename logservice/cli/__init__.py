@@ -8,6 +8,7 @@ from .database import init_db, purge, rebuild
 from .demonstration import demo
 from .group import CommandGroup, show_help
 from .importing import import_source
+from .maintaining import maintain
 from .serving import serve
 from .tokens import token
 from .users import user
@@ -25,5 +26,5 @@ def logservice(context: click.Context) -> None:
     show_help(context)
 
 
-for command in (serve, demo, init_db, user, token, import_source, purge, rebuild):
+for command in (serve, demo, init_db, user, token, import_source, maintain, purge, rebuild):
     logservice.add_command(command)

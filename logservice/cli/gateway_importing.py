@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from ..imports.databases import GatewayDatabase, open_database
 from ..imports.gateway import GatewayImport, People
 from ..store.store import LogStore
 from .output import Refusals, echo_json, echo_note, echo_samples, moment, progress
+from .repeating import until_told_to_stop
 
 _SAMPLES = 3
 
@@ -98,7 +97,7 @@ def _follow(store: LogStore, url: str, options: Options, people: People) -> None
     if not options.as_json:
         click.echo(f"Looking for new rows every {interval} s; Ctrl-C ends it.")
     failing = ""
-    with _until_told_to_stop():
+    with until_told_to_stop():
         while True:
             time.sleep(interval)
             try:
@@ -123,22 +122,6 @@ def _print_more(figures: _Figures, *, as_json: bool) -> None:
         click.echo(json.dumps({"at": now, "rows": figures.rows, "refused": figures.refused}))
     else:
         click.echo(f"{now}  {figures.rows:,} rows")
-
-
-@contextmanager
-def _until_told_to_stop() -> Iterator[None]:
-    """End without an error when asked to: following has no end of its own."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _look(importing: GatewayImport, database: GatewayDatabase, *, as_json: bool) -> None:

@@ -18,9 +18,10 @@ from ..errors import InvalidValue
 from ..imports.formats import FORMATS
 from ..sources.gateways import Flavour
 from ..store.store import LogStore
-from . import file_importing, gateway_importing, times
+from . import file_importing, gateway_importing
 from .group import with_store
 from .output import json_option
+from .repeating import interval_option
 
 _SQLITE = b"SQLite format 3\0"
 _GZIP = b"\x1f\x8b"
@@ -28,15 +29,9 @@ _FLAVOURS = {flavour.value: flavour for flavour in Flavour}
 OURS = "logservice"
 
 
-def _interval(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    return None if text is None else times.parse_span(text)
-
-
 @click.command("import")
 @click.argument("source")
-@click.option(
-    "--follow", metavar="INTERVAL", callback=_interval, help="Go on with new rows, such as every 10s."
-)
+@interval_option("--follow", help="Go on with new rows, such as every 10s.")
 @click.option("--dry-run", is_flag=True, help="Count, and show three rows as they would be stored.")
 @click.option("--anew", is_flag=True, help="Take all of a gateway's log, whatever was imported before.")
 @click.option(

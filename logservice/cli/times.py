@@ -6,12 +6,11 @@ import math
 import re
 from datetime import UTC, datetime
 
+from .. import spans
 from ..errors import InvalidValue
 from ..store import ids
 
 _EPOCH = re.compile(r"([0-9]+)(?:\.[0-9]+)?", re.ASCII)
-_AGE = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 #: As many digits as epoch seconds of today have in milliseconds, less one.
 _DIGITS_OF_MILLISECONDS = 12
 
@@ -24,17 +23,17 @@ def parse(text: str, *, now: float) -> int:
     text = text.strip()
     if digits := _EPOCH.fullmatch(text):
         return _checked(text, _second_of_digits(text, digits[1]))
-    if age := _AGE.fullmatch(text):
-        return _checked(text, _ago(text, int(age[1]) * _UNITS[age[2]], now))
+    if spans.matches(text):
+        return _checked(text, math.floor(now) - parse_span(text))
     return _checked(text, _second_of_iso(text))
 
 
 def parse_span(text: str) -> int:
     """Return the seconds of a span such as 10s, 5m or 2h. Raises InvalidValue for anything else and 0s."""
-    span = _AGE.fullmatch(text.strip())
-    if span is None or int(span[1]) == 0:
-        raise InvalidValue(f"{text[:40]!r} is no span of time: give one such as 10s, 5m or 2h")
-    return int(span[1]) * _UNITS[span[2]]
+    try:
+        return spans.seconds(text.strip())
+    except ValueError as error:
+        raise InvalidValue(str(error)) from None
 
 
 def parse_past(text: str, *, now: float) -> int:
@@ -49,12 +48,6 @@ def _second_of_digits(text: str, digits: str) -> int:
     if len(digits) >= _DIGITS_OF_MILLISECONDS:
         raise InvalidValue(f"{text[:40]!r} looks like milliseconds; epoch times are in seconds here")
     return int(digits)
-
-
-def _ago(text: str, seconds: int, now: float) -> int:
-    if seconds == 0:
-        raise InvalidValue(f"{text!r} is no age; the shortest is 1s")
-    return math.floor(now) - seconds
 
 
 def _second_of_iso(text: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from ..config import Settings
+from ..store.policy import Rule
 from ..store.store import LogStore
 from .addresses import TrustedProxies
 from .principal import Authenticate
@@ -24,6 +25,7 @@ class State:
     authenticate: Authenticate
     proxies: TrustedProxies
     rate_limiter: RateLimiter | None
+    retention: tuple[Rule, ...]
 
 
 def current_state() -> State:

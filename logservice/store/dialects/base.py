@@ -127,6 +127,10 @@ class Dialect(abc.ABC):
     def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows, sorted by key, to a bucket table: new keys are inserted, known ones added to."""
 
+    def give_back(self, connection: Connection, *, pages: int) -> bool:
+        """Give up to so many free pages back to the file system; return whether there are more."""
+        return False
+
     # -- searching -----------------------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -211,6 +211,12 @@ class SQLiteDialect(Dialect):
     def add_up(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         driver(connection).executemany(_addition.compiled(connection.dialect, table).sql, rows)
 
+    def give_back(self, connection: Connection, *, pages: int) -> bool:
+        # Read to the end, for each step of it gives back a page.
+        driver(connection).execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        [left] = driver(connection).execute("PRAGMA freelist_count").fetchone()
+        return bool(left)
+
     # -- searching -----------------------------------------------------------------------------------------
 
     def plan_by_values(self, connection: Reader) -> None:

@@ -1,0 +1,79 @@
+"""`logservice maintain`: what is to be done from time to time, once or every so often."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from ..errors import Conflict, Unavailable
+from ..store.maintenance import Due, Maintenance
+from ..store.store import LogStore
+from ..web.state import current_state
+from .group import with_store
+from .output import echo_json, echo_note, echo_table, json_option, moment, progress
+from .repeating import interval_option, until_told_to_stop
+
+
+@click.command()
+@interval_option("--every", help="Stay, and do it again every so often, such as 1h.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go, by type.")
+@click.option("--drop-usage", is_flag=True, help="Take the usage of deleted rows out of the statistics too.")
+@json_option
+@with_store
+def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool, as_json: bool) -> None:
+    """Delete rows that LOGSERVICE_RETENTION no longer keeps, and give their space back.
+
+    Their usage stays in the statistics. Only one maintenance is under way at a time: a second one says so,
+    and leaves it at that.
+    """
+    rules = current_state().retention
+    maintenance = Maintenance(store, rules, keep_usage=not drop_usage)
+    if dry_run:
+        _show(maintenance.due(), as_json=as_json)
+        return
+    if not rules:
+        echo_note("LOGSERVICE_RETENTION names no type, so all rows are kept.")
+    _once(maintenance, as_json=as_json)
+    if every is not None:
+        with until_told_to_stop():
+            while True:
+                time.sleep(every)
+                _again(maintenance, as_json=as_json)
+
+
+def _once(maintenance: Maintenance, *, as_json: bool) -> None:
+    deleted = 0
+    try:
+        with progress("Deleting", sum(due.rows for due in maintenance.due())) as advance:
+            for rows in maintenance.run():
+                deleted += rows
+                advance(rows, rows)
+    except Conflict as error:
+        click.echo(f"Nothing done: {error}.")
+        return
+    if as_json:
+        echo_json({"deleted": deleted})
+    else:
+        click.echo(f"Deleted {deleted:,} rows.")
+
+
+def _again(maintenance: Maintenance, *, as_json: bool) -> None:
+    """Do it again; a database that cannot be reached is tried again the next time."""
+    try:
+        _once(maintenance, as_json=as_json)
+    except Unavailable as error:
+        echo_note(f"{error}; trying again")
+
+
+def _show(due: list[Due], *, as_json: bool) -> None:
+    if as_json:
+        echo_json(
+            [
+                {"type": one.rule.name, "before": one.purge.before, "rows": one.rows, "bytes": one.bytes}
+                for one in due
+            ]
+        )
+        return
+    rows = [[one.rule.name, moment(one.purge.before), f"{one.rows:,}", f"{one.bytes:,}"] for one in due]
+    echo_table(["TYPE", "OLDER THAN", "ROWS", "BYTES, ABOUT"], rows)

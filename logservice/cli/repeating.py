@@ -1,0 +1,37 @@
+"""Commands that stay and do something again and again until somebody ends them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from . import times
+
+
+def interval_option(name: str, *, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return an option that takes a span such as 10s, and hands on its seconds."""
+    return click.option(name, metavar="INTERVAL", callback=_seconds, help=help)
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    return None if text is None else times.parse_span(text)
+
+
+@contextmanager
+def until_told_to_stop() -> Iterator[None]:
+    """End without an error when asked to, by Ctrl-C or SIGTERM: there is no other end."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,72 @@
+"""`logservice maintain` as people see it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from logservice.store import policy
+from logservice.store.maintenance import Maintenance
+from tests.commands import app_in, assert_done, assert_error, invoke
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on a service that keeps errors for a day and has two of the last days, and one of now."""
+    now = int(time.time())
+    lines = [json.dumps({"type": "error", "created_at": now - days * 86400}) for days in (0, 2, 3)]
+    assert_done(invoke(tmp_path, "import", "-", input="\n".join(lines)))
+    monkeypatch.setenv("LOGSERVICE_RETENTION", "error=1d")
+    return partial(invoke, tmp_path)
+
+
+def test_rows_whose_time_is_over_go(run: Run) -> None:
+    assert assert_done(run("maintain")) == "Deleted 2 rows.\n"
+    assert json.loads(assert_done(run("maintain", "--json"))) == {"deleted": 0}
+
+
+def test_a_dry_run_shows_what_would_go(run: Run) -> None:
+    headings, line = assert_done(run("maintain", "--dry-run")).splitlines()
+    assert headings.split() == ["TYPE", "OLDER", "THAN", "ROWS", "BYTES,", "ABOUT"]
+    assert line.split()[::2] == ["error", "2"]
+
+    [figures] = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
+    assert (figures["type"], figures["rows"]) == ("error", 2)
+
+
+def test_without_rules_it_says_that_all_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOGSERVICE_RETENTION")
+
+    result = run("maintain")
+
+    assert (result.exit_code, result.stdout) == (0, "Deleted 0 rows.\n")
+    assert "LOGSERVICE_RETENTION names no type" in result.stderr
+
+
+def test_a_second_one_says_so_and_is_no_failure(run: Run, tmp_path: Path) -> None:
+    with closing(app_in(tmp_path).extensions["logservice"].store) as store:
+        first = Maintenance(store, policy.parse("error=1d")).run()
+        next(first)
+
+        said = assert_done(run("maintain"))
+
+        assert said.startswith("Nothing done: a maintenance is running already")
+        list(first)
+
+
+@pytest.mark.parametrize("value", ["90", "error=3x"])
+def test_a_retention_that_cannot_be_read_refuses_to_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("LOGSERVICE_RETENTION", value)
+
+    assert_error(run("user", "list"), "LOGSERVICE_RETENTION: ")
