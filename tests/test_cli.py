@@ -440,7 +440,7 @@ def test_a_time_is_epoch_seconds_iso_or_an_age(text: str, second: int) -> None:
         ("1969-12-31", "after the start of 1970"),
         ("0001-01-01T00:00+23:59", "1970"),
         ("99999d", "after the start of 1970"),
-        ("0d", "is no age"),
+        ("0d", "is no span of time"),
         ("-5", "is no time"),
         ("90", None),
         ("90y", "is no time"),
