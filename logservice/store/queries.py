@@ -6,7 +6,7 @@ shorter ones for what is left at both ends, raw rows for the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Executable,
+    FromClause,
     Table,
     bindparam,
     exists,
@@ -27,7 +28,7 @@ from . import filters as filtering
 from .filters import Filters, FilterShape
 from .ids import IdRange, down, up
 from .prepared import Reader, prepared
-from .rollups import HOURLY, SITE
+from .rollups import HOURLY, QUARTER, SITE
 from .scope import Scope, ScopeShape
 from .tables import records
 
@@ -41,10 +42,16 @@ class Rung:
 
     def inside(self, name: str) -> list[ColumnElement[bool]]:
         """Return the condition that a row or bucket lies in the range given by the values of `bounds`."""
+        return self.between(bindparam(f"low_{name}"), bindparam(f"high_{name}"))
+
+    def between(self, low: ColumnElement[int], high: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """Return the condition that a row or bucket lies between two bounds, `high` not included."""
         column = self.table.c.bucket if self.seconds else self.table.c.id
-        found = [column >= bindparam(f"low_{name}"), column < bindparam(f"high_{name}")]
+        found = [column >= low, column < high]
         if "span" in self.table.c:
             found.insert(0, self.table.c.span == literal_column(str(self.seconds)))
+        if self == KEPT:
+            found.append(self.table.c.retained == literal_column("1"))
         return found
 
     def bounds(self, name: str, low: int, high: int) -> dict[str, int]:
@@ -55,6 +62,8 @@ class Rung:
 
 
 RAW = Rung(records)
+#: Usage that was kept from purged rows, where raw rows answer: it stands in the hourly table.
+KEPT = Rung(HOURLY.table, QUARTER)
 _BITS: ColumnElement[int] = literal_column(str(ids.SEQUENCE_BITS))
 _HOUR: ColumnElement[int] = literal_column(str(ids.HOUR))
 _SITE_RUNGS = tuple(Rung(SITE.table, seconds) for seconds in reversed(SITE.spans))
@@ -76,6 +85,19 @@ class Shape:
         """Return what rows of the table of a rung must satisfy, a range that is named among it."""
         return [*self.conditions(rung.table), *self._inside(rung, name)]
 
+    def along(self, rung: Rung, ranges: FromClause, name: str) -> list[ColumnElement[bool]]:
+        """Return what rows of the table of a rung must satisfy that lie in a row of `ranges`.
+
+        `name` is that of a range that holds all of them.
+        """
+        low, high = ranges.c.low, ranges.c.high
+        found = [*self.conditions(rung.table)]
+        if rung == RAW and self.has_index:
+            found.append(dialects.along_index(records.c.id, low, high))
+        else:
+            found += rung.between(low, high)
+        return found + self._narrowed(rung, name)
+
     def each(self, name: str) -> list[list[ColumnElement[bool]]]:
         """Return what rows of `log_records` must satisfy, token by token where the scope is one of tokens."""
         filtered = [*filtering.conditions(self.filters, records), *self._inside(RAW, name)]
@@ -94,9 +116,12 @@ class Shape:
             ]
         else:
             found = rung.inside(name)
+        return found + self._narrowed(rung, name)
+
+    def _narrowed(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
         if rung == RAW and (filtering.USERNAME, filtering.equal) in self.filters:
-            found += _owners(name)
-        return found
+            return _owners(name)
+        return []
 
 
 def _owners(name: str) -> list[ColumnElement[bool]]:
@@ -133,9 +158,14 @@ class Query:
     @property
     def ladder(self) -> tuple[Rung, ...]:
         """The buckets that can answer, those of the longest span first."""
+        return self.ladder_by(())
+
+    def ladder_by(self, dimensions: Iterable[str]) -> tuple[Rung, ...]:
+        """Return the buckets that can answer by some dimensions, those of the longest span first."""
         if not self.in_buckets:
             return ()
-        return _SITE_RUNGS if self.scope.is_site and self.filters.fit_site else _HOURLY_RUNGS
+        of_site = self.scope.is_site and self.filters.fit_site
+        return _SITE_RUNGS if of_site and set(dimensions) <= set(SITE.dimensions) else _HOURLY_RUNGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +190,18 @@ def parts(span: IdRange, ladder: Sequence[Rung]) -> list[Part]:
         return parts(span, finer)
     older, newer = IdRange(span.low, first), IdRange(last, span.high)
     return [*parts(older, finer), Part(coarsest, first, last), *parts(newer, finer)]
+
+
+def kept_beside(cut: Iterable[Part]) -> list[Part]:
+    """Return what adds the usage kept from purged rows where raw rows answer for part of a bucket.
+
+    It stands at quarter hours: an edge inside one is moved back to its start, at both ends of a range
+    alike, so that adjoining ranges neither overlap nor leave a gap.
+    """
+    quarter = ids.first_id(QUARTER)
+    raw = (part for part in cut if part.rung == RAW)
+    kept = [Part(KEPT, down(part.low, quarter), down(part.high, quarter)) for part in raw]
+    return [part for part in kept if part.low < part.high]
 
 
 def with_open_end(connection: Reader, query: Query) -> Query:

@@ -15,7 +15,20 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, ids, marks, pages, recording, retention, rollups, schema, search, sums
+from . import (
+    accounts,
+    dialects,
+    ids,
+    marks,
+    pages,
+    recording,
+    retention,
+    rollups,
+    schema,
+    search,
+    sums,
+    usage,
+)
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -27,6 +40,7 @@ from .records import Record
 from .retention import Batch, Gone, Purge
 from .scope import Scope
 from .tables import records
+from .usage import Grouping, Usage
 from .writer import Claim, GroupCommitWriter
 
 T = TypeVar("T")
@@ -195,6 +209,11 @@ class LogStore:
         query = Query(scope, filters.without("type"), span)
         with self._snapshot() as connection:
             return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
+
+    def usage(self, query: Query, grouping: Grouping, *, asked: int | None = None) -> Usage:
+        """Return usage by groups; `asked` is the type it follows, None those of the filters."""
+        with self._snapshot() as connection:
+            return usage.usage(connection, query, grouping, asked=asked)
 
     def search(
         self,
