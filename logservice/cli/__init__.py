@@ -9,6 +9,7 @@ from .demonstration import demo
 from .group import CommandGroup, show_help
 from .importing import import_source
 from .serving import serve
+from .statement import statement
 from .tokens import token
 from .users import user
 
@@ -25,5 +26,5 @@ def logservice(context: click.Context) -> None:
     show_help(context)
 
 
-for command in (serve, demo, init_db, user, token, import_source, purge, rebuild):
+for command in (serve, demo, init_db, user, token, import_source, statement, purge, rebuild):
     logservice.add_command(command)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -89,8 +88,7 @@ def usage(connection: Reader, query: Query, grouping: Grouping, *, asked: int | 
     if not cut:
         return Usage([])
     found = _groups(connection, query, grouping, cut, asked=asked)
-    named = [_named(grouping, steps, row) for row in found]
-    return Usage([group for group in named if _says_something(group)], _is_exact(connection, query, cut))
+    return Usage(_named(grouping, steps, found), _is_exact(connection, query, cut))
 
 
 def _steps(connection: Reader, query: Query, grouping: Grouping) -> list[intervals.Step]:
@@ -199,18 +197,19 @@ def _rows_of(
     return select(*columns).select_from(dialects.InOrder(ranges, table, inside)).where(mine)
 
 
-def _named(grouping: Grouping, steps: Sequence[intervals.Step], row: tuple[Any, ...]) -> dict[str, Any]:
-    number, *values = row
-    group = dict(zip(chain(grouping.by, _FIGURES), values, strict=True))
+def _named(
+    grouping: Grouping, steps: Sequence[intervals.Step], rows: Sequence[tuple[Any, ...]]
+) -> list[dict[str, Any]]:
+    """Name the values of groups, less those of which nothing is left: purged rows may have cost nothing."""
+    first, names = 1 + len(grouping.by), (*grouping.by, *_FIGURES)
+    starts = {number: _start(grouping, steps[number]) for number in {row[0] for row in rows}}
+    return [{**starts[row[0]], **dict(zip(names, row[1:], strict=True))} for row in rows if any(row[first:])]
+
+
+def _start(grouping: Grouping, step: intervals.Step) -> dict[str, Any]:
     if grouping.interval == "none":
-        return group
-    start = steps[number].start
-    return {"start": start, "start_time": intervals.moment(start, grouping.tz), **group}
-
-
-def _says_something(group: dict[str, Any]) -> bool:
-    """Whether anything is left of a group: rows that were purged may have cost nothing."""
-    return any(group[name] for name in _FIGURES)
+        return {}
+    return {"start": step.start, "start_time": intervals.moment(step.start, grouping.tz)}
 
 
 def _is_exact(connection: Reader, query: Query, cut: Iterable[_Cut]) -> bool:
