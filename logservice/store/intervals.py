@@ -75,8 +75,11 @@ def steps(interval: str, tz: ZoneInfo, low: int, high: int) -> list[Step]:
     # Far enough to both sides that the first and the last one are whole, whatever the clocks do.
     margin = _LENGTHS[interval] + 2 * ids.DAY
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for key, span in _pieces(interval, tz, low - margin, high + margin):
-        found.setdefault(key, []).append(span)
+    for key, (begin, end) in _pieces(interval, tz, low - margin, high + margin):
+        spans = found.setdefault(key, [])
+        if spans and spans[-1][1] == begin:
+            begin, _ = spans.pop()
+        spans.append((begin, end))
     return [
         Step(tuple(spans))
         for spans in found.values()
