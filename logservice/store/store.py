@@ -15,20 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import (
-    accounts,
-    dialects,
-    ids,
-    marks,
-    pages,
-    recording,
-    retention,
-    rollups,
-    schema,
-    search,
-    sums,
-    usage,
-)
+from . import accounts, dialects, ids, marks, pages, recording, retention, rollups, schema, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -40,7 +27,7 @@ from .records import Record
 from .retention import Batch, Gone, Purge
 from .scope import Scope
 from .tables import records
-from .usage import Grouping, Usage
+from .usage import Grouping, Usage, usage
 from .writer import Claim, GroupCommitWriter
 
 T = TypeVar("T")
@@ -213,7 +200,7 @@ class LogStore:
     def usage(self, query: Query, grouping: Grouping, *, asked: int | None = None) -> Usage:
         """Return usage by groups; `asked` is the type it follows, None those of the filters."""
         with self._snapshot() as connection:
-            return usage.usage(connection, query, grouping, asked=asked)
+            return usage(connection, query, grouping, asked=asked)
 
     def search(
         self,
