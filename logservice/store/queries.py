@@ -64,6 +64,9 @@ class Rung:
 RAW = Rung(records)
 #: Usage that was kept from purged rows, where raw rows answer: it stands in the hourly table.
 KEPT = Rung(HOURLY.table, QUARTER)
+# The forms of filters that an index of `log_records` serves.
+_HAS_USERNAME = (filtering.USERNAME, filtering.equal)
+_HAS_REQUEST = (filtering.REQUEST_ID, filtering.equal_and_present)
 _BITS: ColumnElement[int] = literal_column(str(ids.SEQUENCE_BITS))
 _HOUR: ColumnElement[int] = literal_column(str(ids.HOUR))
 _SITE_RUNGS = tuple(Rung(SITE.table, seconds) for seconds in reversed(SITE.spans))
@@ -85,18 +88,12 @@ class Shape:
         """Return what rows of the table of a rung must satisfy, a range that is named among it."""
         return [*self.conditions(rung.table), *self._inside(rung, name)]
 
-    def along(self, rung: Rung, ranges: FromClause, name: str) -> list[ColumnElement[bool]]:
-        """Return what rows of the table of a rung must satisfy that lie in a row of `ranges`.
-
-        `name` is that of a range that holds all of them.
-        """
+    def along(self, rung: Rung, ranges: FromClause) -> list[ColumnElement[bool]]:
+        """Return what rows of the table of a rung must satisfy that lie in a row of `ranges`."""
         low, high = ranges.c.low, ranges.c.high
-        found = [*self.conditions(rung.table)]
-        if rung == RAW and self.has_index:
-            found.append(dialects.along_index(records.c.id, low, high))
-        else:
-            found += rung.between(low, high)
-        return found + self._narrowed(rung, name)
+        by_index = rung == RAW and (self.scope != ScopeShape() or _HAS_REQUEST in self.filters)
+        inside = [dialects.along_index(records.c.id, low, high)] if by_index else rung.between(low, high)
+        return [*self.conditions(rung.table), *inside]
 
     def each(self, name: str) -> list[list[ColumnElement[bool]]]:
         """Return what rows of `log_records` must satisfy, token by token where the scope is one of tokens."""
@@ -106,8 +103,7 @@ class Shape:
     @property
     def has_index(self) -> bool:
         """Whether an index of `log_records` serves these rows, and not only the range of ids."""
-        indexed = {(filtering.USERNAME, filtering.equal), (filtering.REQUEST_ID, filtering.equal_and_present)}
-        return self.scope != ScopeShape() or not indexed.isdisjoint(self.filters)
+        return self.scope != ScopeShape() or not {_HAS_USERNAME, _HAS_REQUEST}.isdisjoint(self.filters)
 
     def _inside(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
         if rung == RAW and self.has_index:
@@ -116,12 +112,9 @@ class Shape:
             ]
         else:
             found = rung.inside(name)
-        return found + self._narrowed(rung, name)
-
-    def _narrowed(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
-        if rung == RAW and (filtering.USERNAME, filtering.equal) in self.filters:
-            return _owners(name)
-        return []
+        if rung == RAW and _HAS_USERNAME in self.filters:
+            found += _owners(name)
+        return found
 
 
 def _owners(name: str) -> list[ColumnElement[bool]]:

@@ -24,11 +24,12 @@ from sqlalchemy import (
 )
 
 from ..errors import InvalidValue
-from . import dialects, ids, intervals, stats
+from . import dialects, filters, ids, intervals, stats
 from .ids import down
 from .prepared import Reader, prepared
 from .queries import KEPT, RAW, Part, Query, Rung, Shape, kept_beside, parts, with_open_end
-from .rollups import QUARTER, SITE
+from .rollups import HOURLY, QUARTER, SITE
+from .scope import Scope
 from .tables import MEASURES
 
 #: No answer has more groups, unless more are asked for.
@@ -82,13 +83,31 @@ def usage(connection: Reader, query: Query, grouping: Grouping, *, asked: int | 
     if asked is not None:
         needed = query.filters.without("type").also(types=stats.types_needed(asked))
         query = replace(query, filters=needed)
-    query = with_open_end(connection, query)
+    query = _of_owner(connection, with_open_end(connection, query))
     steps = _steps(connection, query, grouping)
     cut = list(_cuts(query, grouping, steps))
     if not cut:
         return Usage([])
     found = _groups(connection, query, grouping, cut, asked=asked)
     return Usage(_named(grouping, steps, found), _is_exact(connection, query, cut))
+
+
+def _of_owner(connection: Reader, query: Query) -> Query:
+    """Narrow the usage of a name to the user who alone bore it: rows have no index by name."""
+    if not query.scope.is_site or (filters.USERNAME, filters.equal) not in query.filters.shape:
+        return query
+    parameter = filters.USERNAME.parameter
+    [(first, last)] = _owners(connection, {parameter: query.values[parameter]})
+    return query if first is None or first != last else replace(query, scope=Scope.user(first))
+
+
+@prepared
+def _owners() -> Executable:
+    """Select the lowest and the highest id among the users of some buckets."""
+    # The sum keeps planners from trying the users one after the other, by the index of their ids.
+    user_id = HOURLY.table.c.user_id + literal_column("0")
+    bore = filters.USERNAME.condition(HOURLY.table, filters.equal)
+    return select(func.min(user_id), func.max(user_id)).where(bore)
 
 
 def _steps(connection: Reader, query: Query, grouping: Grouping) -> list[intervals.Step]:
@@ -158,7 +177,7 @@ def _rungs(cut: Iterable[_Cut]) -> tuple[Rung, ...]:
 
 
 def _ranges(cut: Sequence[_Cut]) -> dict[str, Any]:
-    """Return parts as the list that `dialects.ranges` reads, and the bounds of all of them."""
+    """Return parts as the list that `dialects.ranges` reads."""
     places = {rung: place for place, rung in enumerate(_rungs(cut))}
     listed = [
         (
@@ -168,8 +187,7 @@ def _ranges(cut: Sequence[_Cut]) -> dict[str, Any]:
         )
         for found in cut
     ]
-    whole = RAW.bounds("whole", min(found.part.low for found in cut), max(found.part.high for found in cut))
-    return {"ranges": orjson.dumps(listed).decode(), **whole}
+    return {"ranges": orjson.dumps(listed).decode()}
 
 
 @prepared
@@ -190,7 +208,7 @@ def _rows_of(
 ) -> Select[*tuple[Any, ...]]:
     """Select what a table adds: each row with the number of the interval it lies in."""
     table = rung.table
-    inside = and_(*shape.along(rung, ranges, "whole"))
+    inside = and_(*shape.along(rung, ranges))
     measures = [stats.measure(table, name).label(name) for name in MEASURES]
     columns = [ranges.c.step, *(table.c[name] for name in names), *measures]
     mine = ranges.c.place == literal_column(str(place))
@@ -225,5 +243,5 @@ def _is_exact(connection: Reader, query: Query, cut: Iterable[_Cut]) -> bool:
 @prepared
 def _kept(shape: Shape) -> Executable:
     ranges = dialects.ranges("ranges")
-    inside = and_(*shape.along(KEPT, ranges, "whole"))
+    inside = and_(*shape.along(KEPT, ranges))
     return select(ranges.c.step).select_from(dialects.InOrder(ranges, KEPT.table, inside)).limit(1)

@@ -258,3 +258,13 @@ def test_an_open_range_has_no_more_intervals_than_the_log(store: LogStore) -> No
     store.record([make_record(created_at=MIDNIGHT - 2 * DAY), make_record(created_at=MIDNIGHT)])
     groups = store.usage(Query(SITE, ALL, EVER), Grouping((), "hour"), asked=2).groups
     assert [group["start"] for group in groups] == [MIDNIGHT - 2 * DAY, MIDNIGHT]
+
+
+@pytest.mark.parametrize("interval", ["none", "day"])
+def test_a_name_that_two_users_bore_is_the_usage_of_both(store: LogStore, interval: str) -> None:
+    grouping = Grouping((), interval, intervals.zone("Asia/Kolkata"))
+    question = Query(SITE, Filters({"username": "root"}), EVER)
+    store.record([make_record(user_id=1, username="root", quota=1), make_record(username="bob", quota=100)])
+    assert [group["quota"] for group in store.usage(question, grouping, asked=2).groups] == [1]
+    store.record([make_record(user_id=5, username="root", quota=10)])
+    assert [group["quota"] for group in store.usage(question, grouping, asked=2).groups] == [11]
