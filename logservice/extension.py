@@ -35,6 +35,8 @@ class LogService:
     alone.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events. The paths that
     protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given.
+    `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
+    none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LogService:
         url_prefix: str = "/api/log",
         ingest: str | None = None,
         protocols: str | None = None,
+        data: str | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._db = db
@@ -54,6 +57,7 @@ class LogService:
         self._url_prefix = url_prefix
         self._ingest = ingest
         self._protocols = protocols
+        self._data = data
         if app is not None:
             self.init_app(app)
 
@@ -81,6 +85,7 @@ class LogService:
             url_prefix=self._url_prefix,
             ingest=self._ingest,
             protocols=self._protocols,
+            data_prefix=self._data,
             origins=settings.cors_origins,
         )
         app.cli.add_command(commands)

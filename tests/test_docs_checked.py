@@ -44,8 +44,10 @@ ADDRESS = "http://127.0.0.1:8000"
 VARYING = {"id", "user_id", "token_id", "created_at", "rpm", "tpm"}
 
 QUERIES = (
+    schemas.AllHours,
     schemas.AllLogs,
     schemas.AllSearch,
+    schemas.AllUsage,
     schemas.KeyLogs,
     schemas.OwnFilters,
     schemas.OwnLogs,

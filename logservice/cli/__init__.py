@@ -10,6 +10,7 @@ from .group import CommandGroup, show_help
 from .importing import import_source
 from .maintaining import maintain
 from .serving import serve
+from .statement import statement
 from .tokens import token
 from .users import user
 
@@ -26,5 +27,5 @@ def logservice(context: click.Context) -> None:
     show_help(context)
 
 
-for command in (serve, demo, init_db, user, token, import_source, maintain, purge, rebuild):
+for command in (serve, demo, init_db, user, token, import_source, statement, maintain, purge, rebuild):
     logservice.add_command(command)

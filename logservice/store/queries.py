@@ -6,7 +6,7 @@ shorter ones for what is left at both ends, raw rows for the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Executable,
+    FromClause,
     Table,
     bindparam,
     exists,
@@ -27,7 +28,7 @@ from . import filters as filtering
 from .filters import Filters, FilterShape
 from .ids import IdRange, down, up
 from .prepared import Reader, prepared
-from .rollups import HOURLY, SITE
+from .rollups import HOURLY, QUARTER, SITE
 from .scope import Scope, ScopeShape
 from .tables import records
 
@@ -41,10 +42,16 @@ class Rung:
 
     def inside(self, name: str) -> list[ColumnElement[bool]]:
         """Return the condition that a row or bucket lies in the range given by the values of `bounds`."""
+        return self.between(bindparam(f"low_{name}"), bindparam(f"high_{name}"))
+
+    def between(self, low: ColumnElement[int], high: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """Return the condition that a row or bucket lies between two bounds, `high` not included."""
         column = self.table.c.bucket if self.seconds else self.table.c.id
-        found = [column >= bindparam(f"low_{name}"), column < bindparam(f"high_{name}")]
+        found = [column >= low, column < high]
         if "span" in self.table.c:
             found.insert(0, self.table.c.span == literal_column(str(self.seconds)))
+        if self == KEPT:
+            found.append(self.table.c.retained == literal_column("1"))
         return found
 
     def bounds(self, name: str, low: int, high: int) -> dict[str, int]:
@@ -55,6 +62,11 @@ class Rung:
 
 
 RAW = Rung(records)
+#: Usage that was kept from purged rows, where raw rows answer: it stands in the hourly table.
+KEPT = Rung(HOURLY.table, QUARTER)
+# The forms of filters that an index of `log_records` serves.
+_HAS_USERNAME = (filtering.USERNAME, filtering.equal)
+_HAS_REQUEST = (filtering.REQUEST_ID, filtering.equal_and_present)
 _BITS: ColumnElement[int] = literal_column(str(ids.SEQUENCE_BITS))
 _HOUR: ColumnElement[int] = literal_column(str(ids.HOUR))
 _SITE_RUNGS = tuple(Rung(SITE.table, seconds) for seconds in reversed(SITE.spans))
@@ -76,6 +88,13 @@ class Shape:
         """Return what rows of the table of a rung must satisfy, a range that is named among it."""
         return [*self.conditions(rung.table), *self._inside(rung, name)]
 
+    def along(self, rung: Rung, ranges: FromClause) -> list[ColumnElement[bool]]:
+        """Return what rows of the table of a rung must satisfy that lie in a row of `ranges`."""
+        low, high = ranges.c.low, ranges.c.high
+        by_index = rung == RAW and (self.scope != ScopeShape() or _HAS_REQUEST in self.filters)
+        inside = [dialects.along_index(records.c.id, low, high)] if by_index else rung.between(low, high)
+        return [*self.conditions(rung.table), *inside]
+
     def each(self, name: str) -> list[list[ColumnElement[bool]]]:
         """Return what rows of `log_records` must satisfy, token by token where the scope is one of tokens."""
         filtered = [*filtering.conditions(self.filters, records), *self._inside(RAW, name)]
@@ -84,8 +103,7 @@ class Shape:
     @property
     def has_index(self) -> bool:
         """Whether an index of `log_records` serves these rows, and not only the range of ids."""
-        indexed = {(filtering.USERNAME, filtering.equal), (filtering.REQUEST_ID, filtering.equal_and_present)}
-        return self.scope != ScopeShape() or not indexed.isdisjoint(self.filters)
+        return self.scope != ScopeShape() or not {_HAS_USERNAME, _HAS_REQUEST}.isdisjoint(self.filters)
 
     def _inside(self, rung: Rung, name: str) -> list[ColumnElement[bool]]:
         if rung == RAW and self.has_index:
@@ -94,7 +112,7 @@ class Shape:
             ]
         else:
             found = rung.inside(name)
-        if rung == RAW and (filtering.USERNAME, filtering.equal) in self.filters:
+        if rung == RAW and _HAS_USERNAME in self.filters:
             found += _owners(name)
         return found
 
@@ -133,9 +151,14 @@ class Query:
     @property
     def ladder(self) -> tuple[Rung, ...]:
         """The buckets that can answer, those of the longest span first."""
+        return self.ladder_by(())
+
+    def ladder_by(self, dimensions: Iterable[str]) -> tuple[Rung, ...]:
+        """Return the buckets that can answer by some dimensions, those of the longest span first."""
         if not self.in_buckets:
             return ()
-        return _SITE_RUNGS if self.scope.is_site and self.filters.fit_site else _HOURLY_RUNGS
+        of_site = self.scope.is_site and self.filters.fit_site
+        return _SITE_RUNGS if of_site and set(dimensions) <= set(SITE.dimensions) else _HOURLY_RUNGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +183,18 @@ def parts(span: IdRange, ladder: Sequence[Rung]) -> list[Part]:
         return parts(span, finer)
     older, newer = IdRange(span.low, first), IdRange(last, span.high)
     return [*parts(older, finer), Part(coarsest, first, last), *parts(newer, finer)]
+
+
+def kept_beside(cut: Iterable[Part]) -> list[Part]:
+    """Return what adds the usage kept from purged rows where raw rows answer for part of a bucket.
+
+    It stands at quarter hours: an edge inside one is moved back to its start, at both ends of a range
+    alike, so that adjoining ranges neither overlap nor leave a gap.
+    """
+    quarter = ids.first_id(QUARTER)
+    raw = (part for part in cut if part.rung == RAW)
+    kept = [Part(KEPT, down(part.low, quarter), down(part.high, quarter)) for part in raw]
+    return [part for part in kept if part.low < part.high]
 
 
 def with_open_end(connection: Reader, query: Query) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, bindparam, case, literal_column
@@ -29,6 +30,8 @@ STATS = (
     Stat("completion_tokens", "completion_tokens"),
     Stat("cached_tokens", "cached_tokens"),
 )
+#: What usage says of each group. `rows` counts rows that are present; the rest outlives them.
+USAGE = (Stat("rows", "rows"), *STATS, Stat("use_time_ms", "use_time_ms"))
 #: How far back `rpm` and `tpm` look, in seconds.
 RATE_SECONDS = 60
 
@@ -49,18 +52,20 @@ def types_needed(asked: int) -> tuple[int, ...]:
     return tuple(sorted({asked, *(kind for stat in STATS for kind in stat.types or ())}))
 
 
-def columns(table: FromClause) -> list[ColumnElement[int]]:
+def columns(
+    table: FromClause, among: Sequence[Stat] = STATS, *, of_all_types: bool = False
+) -> list[ColumnElement[int]]:
     """Return one summing column for each stat, over a bucket table or `log_records`.
 
-    The type asked for is the parameter `asked`.
+    The type asked for is the parameter `asked`, unless all types are meant.
     """
     return [
-        dialects.total(measure(table, stat.measure), where=_types(table, stat)).label(stat.name)
-        for stat in STATS
+        dialects.total(measure(table, stat.measure), where=_types(table, stat, of_all_types)).label(stat.name)
+        for stat in among
     ]
 
 
-def _types(table: FromClause, stat: Stat) -> ColumnElement[bool]:
+def _types(table: FromClause, stat: Stat, of_all_types: bool) -> ColumnElement[bool] | None:
     if stat.types is None:
-        return table.c.type == bindparam("asked")
+        return None if of_all_types else table.c.type == bindparam("asked")
     return one_of_constants(table.c.type, stat.types)

@@ -27,6 +27,7 @@ from .records import Record
 from .retention import Batch, Gone, Purge
 from .scope import Scope
 from .tables import records
+from .usage import Grouping, Usage, usage
 from .writer import Claim, GroupCommitWriter
 
 T = TypeVar("T")
@@ -195,6 +196,11 @@ class LogStore:
         query = Query(scope, filters.without("type"), span)
         with self._snapshot() as connection:
             return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
+
+    def usage(self, query: Query, grouping: Grouping, *, asked: int | None = None) -> Usage:
+        """Return usage by groups; `asked` is the type it follows, None those of the filters."""
+        with self._snapshot() as connection:
+            return usage(connection, query, grouping, asked=asked)
 
     def search(
         self,

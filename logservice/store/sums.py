@@ -13,23 +13,17 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
-    literal_column,
     select,
     union_all,
 )
 
 from . import dialects, ids, stats
-from .ids import down
 from .prepared import Reader, prepared
-from .queries import RAW, Part, Query, Rung, Shape, bounds, parts, with_open_end
-from .rollups import HOURLY, QUARTER
+from .queries import RAW, Part, Query, Rung, Shape, bounds, kept_beside, parts, with_open_end
 from .tables import records
 
 #: Gives the sums that are asked of a table.
 Columns = Callable[[Table], Sequence[ColumnElement[int]]]
-
-# Usage that was kept from purged rows, where raw rows answer: it stands in the hourly table.
-_KEPT = Rung(HOURLY.table, QUARTER)
 
 
 def count(connection: Reader, query: Query) -> int:
@@ -57,7 +51,8 @@ def _row_count(table: Table) -> list[ColumnElement[int]]:
 def _over(connection: Reader, query: Query, columns: Columns, **values: Any) -> list[int]:
     """Return the sums that `columns` asks of a table, over the whole query."""
     query = with_open_end(connection, query)
-    cut = [*parts(query.range, query.ladder), *_kept_at_edges(query)]
+    cut = parts(query.range, query.ladder)
+    cut += kept_beside(cut) if query.in_buckets else []
     if not cut:
         return [0] * len(columns(records))
     values |= query.values | bounds(cut)
@@ -72,24 +67,7 @@ def _sums(shape: Shape, rungs: tuple[Rung, ...], columns: Columns) -> Executable
 
 
 def _sums_of(shape: Shape, rung: Rung, name: str, columns: Columns) -> Select[*tuple[Any, ...]]:
-    where = shape.inside(rung, name)
-    if rung == _KEPT:
-        where.append(rung.table.c.retained == literal_column("1"))
-    return select(*columns(rung.table)).where(*where)
-
-
-def _kept_at_edges(query: Query) -> list[Part]:
-    """Return what adds the usage kept from purged rows where raw rows answer for part of a bucket.
-
-    It stands at quarter hours: an edge inside one is moved back to its start, at both ends of a range
-    alike, so that adjoining ranges neither overlap nor leave a gap.
-    """
-    if not query.in_buckets:
-        return []
-    quarter = ids.first_id(QUARTER)
-    raw = [part for part in parts(query.range, query.ladder) if part.rung == RAW]
-    kept = [Part(_KEPT, down(part.low, quarter), down(part.high, quarter)) for part in raw]
-    return [part for part in kept if part.low < part.high]
+    return select(*columns(rung.table)).where(*shape.inside(rung, name))
 
 
 def _rates(connection: Reader, query: Query, *, asked: int, now: int) -> dict[str, int]:

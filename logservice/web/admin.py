@@ -11,7 +11,7 @@ from .arguments import Query, takes
 from .audiences import ADMIN
 from .auth import requires
 from .responses import ApiError, saying, success
-from .schemas import AllFilters, AllLogs, AllSearch, Purging
+from .schemas import AllFilters, AllLogs, AllSearch, AllUsage, Purging
 from .state import current_state
 
 bp = Blueprint("admin", __name__)
@@ -33,6 +33,15 @@ def logs(query: Query) -> Response:
 def stat(query: Query) -> Response:
     """Statistics of all rows."""
     return reading.statistics(query, Scope.site())
+
+
+@bp.get("/usage", strict_slashes=False, merge_slashes=False)
+@saying("获取统计信息失败")
+@requires("admin")
+@takes(AllUsage)
+def usage(query: Query) -> Response:
+    """Usage of the whole site by groups and intervals."""
+    return reading.usage(query, Scope.site())
 
 
 @bp.get("/search", strict_slashes=False, merge_slashes=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields
 
 from ..errors import InvalidValue
-from ..store import ids, log_types
+from ..store import ids, intervals, log_types
 
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"([+-]?[0-9]+)(\.[0-9]*)?", re.ASCII)
@@ -97,3 +99,45 @@ class PlainText(fields.String):
             raise ValidationError("holds a NUL character")
         text: str = value
         return text
+
+
+class Names(fields.Field[tuple[str, ...]]):
+    """Some of a few known names, separated by commas, each once."""
+
+    def __init__(self, known: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known = known
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        for name in names:
+            known(name, self.known)
+        return names
+
+
+class Name(fields.Field[str]):
+    """One of a few known names."""
+
+    def __init__(self, known: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known = known
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return known(value.strip(), self.known)
+
+
+def known(name: str, names: Sequence[str]) -> str:
+    """Return a name that is one of some, or raise ValidationError."""
+    if name not in names:
+        raise ValidationError(f"unknown name {name[:40]!r}; known are {', '.join(names)}")
+    return name
+
+
+class TimeZone(fields.Field[ZoneInfo]):
+    """A time zone by its IANA name."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
+        try:
+            return intervals.zone(value.strip())
+        except InvalidValue as error:
+            raise ValidationError(str(error)) from None

@@ -9,7 +9,7 @@ from .arguments import Query, takes
 from .audiences import OWN
 from .auth import own_scope, requires
 from .responses import saying
-from .schemas import OwnFilters, OwnLogs, OwnSearch
+from .schemas import OwnFilters, OwnLogs, OwnSearch, OwnUsage
 
 bp = Blueprint("self", __name__, url_prefix="/self")
 
@@ -30,6 +30,15 @@ def logs(query: Query) -> Response:
 def stat(query: Query) -> Response:
     """Statistics of the caller's rows."""
     return reading.statistics(query, own_scope())
+
+
+@bp.get("/usage", strict_slashes=False, merge_slashes=False)
+@saying("获取统计信息失败")
+@requires("user", "admin")
+@takes(OwnUsage)
+def usage(query: Query) -> Response:
+    """The caller's usage by groups and intervals."""
+    return reading.usage(query, own_scope())
 
 
 @bp.get("/search", strict_slashes=False, merge_slashes=False)

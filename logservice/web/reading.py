@@ -1,12 +1,15 @@
-"""What users and administrators ask alike: a page, statistics, a search; they differ in scope and
-audience.
+"""What users and administrators ask alike: a page, statistics, usage, a search.
+
+They differ in scope and audience.
 """
 
 from __future__ import annotations
 
 from flask import Response
 
+from ..store.queries import Query as Question
 from ..store.scope import Scope
+from ..store.usage import Grouping
 from .arguments import Query, asked_type, cursor, filters, span
 from .audiences import Audience
 from .responses import success
@@ -36,6 +39,31 @@ def statistics(query: Query, scope: Scope) -> Response:
     """Answer with the sums over filters and range, and the rates of the last minute."""
     store = current_state().store
     return success(store.statistics(scope, filters(query), span(query), asked=asked_type(query)))
+
+
+def usage(query: Query, scope: Scope) -> Response:
+    """Answer with the usage by groups and intervals, and with how the question was understood.
+
+    As in the statistics, quota and tokens are those of one type, consume unless another is named; grouped by
+    type they are those of each.
+    """
+    by, tz = query["group_by"], query["timezone"]
+    found = current_state().store.usage(
+        Question(scope, filters(query), span(query)),
+        Grouping(by, query["interval"], tz),
+        asked=None if "type" in by else asked_type(query),
+    )
+    return success(
+        {
+            "start_timestamp": query["start_timestamp"],
+            "end_timestamp": query["end_timestamp"],
+            "interval": query["interval"],
+            "timezone": tz.key,
+            "group_by": by,
+            "exact": found.is_exact,
+            "items": found.groups,
+        }
+    )
 
 
 def search(query: Query, scope: Scope, audience: Audience) -> Response:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import admin, cloudevents, cors, own, public, traces
+from . import admin, cloudevents, cors, data, own, public, traces
 from .ingest import events_bp, sources_bp
 from .responses import ApiError, failure, from_domain, from_http
 
@@ -24,7 +24,7 @@ def never_stored(response: Response) -> Response:
     return response
 
 
-for top in (root, events_bp, sources_bp, cloudevents.bp):
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp):
     top.after_request(never_stored)
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
@@ -34,7 +34,13 @@ traces.bp.after_request(never_stored)
 
 
 def mount(
-    app: Flask, *, url_prefix: str, ingest: str | None, protocols: str | None, origins: Sequence[str]
+    app: Flask,
+    *,
+    url_prefix: str,
+    ingest: str | None,
+    protocols: str | None,
+    data_prefix: str | None,
+    origins: Sequence[str],
 ) -> None:
     """Register the routes on an application below the prefixes it chose; see `LogService`."""
     app.register_blueprint(root, url_prefix=url_prefix)
@@ -47,4 +53,7 @@ def mount(
             app.register_blueprint(bp, url_prefix=protocols)
         listed += [prefix for prefix in (ingest,) if prefix]
         listed += [protocols + cloudevents.PATH, protocols + traces.PATH]
+    if data_prefix is not None:
+        app.register_blueprint(data.bp, url_prefix=data_prefix)
+        listed.append(data_prefix)
     cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

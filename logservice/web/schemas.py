@@ -6,10 +6,25 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
 
-from .fields import EpochSeconds, PageNumber, PageSize, PlainText, PurgeTarget, TypeOrName, Whole
+from ..store.intervals import INTERVALS
+from ..store.usage import UTC
+from .fields import (
+    EpochSeconds,
+    Name,
+    Names,
+    PageNumber,
+    PageSize,
+    PlainText,
+    PurgeTarget,
+    TimeZone,
+    TypeOrName,
+    Whole,
+)
 
 PAGE_SIZE = 20
 SEARCH_LIMIT = 100
+#: What usage can be grouped by.
+GROUPS = ("model_name", "username", "token_name", "channel_id", "group", "type")
 
 # -- query strings -----------------------------------------------------------------------------------------
 
@@ -82,6 +97,35 @@ class OwnSearch(OwnFilters, Searching):
 
 class AllSearch(AllFilters, Searching):
     """`GET /api/log/search`."""
+
+
+class Grouped(QueryString):
+    """What usage is told apart by."""
+
+    group_by = Names(GROUPS, load_default=())
+    interval = Name(INTERVALS, load_default="none")
+    timezone = TimeZone(load_default=UTC)
+
+
+class OwnUsage(OwnFilters, Grouped):
+    """`GET /api/log/self/usage`."""
+
+
+class AllUsage(AllFilters, Grouped):
+    """`GET /api/log/usage`."""
+
+
+class OwnHours(QueryString):
+    """`GET /api/data/self`. What existing clients send besides, such as `default_time`, is not needed."""
+
+    start_timestamp = EpochSeconds(load_default=0)
+    end_timestamp = EpochSeconds(load_default=0)
+
+
+class AllHours(OwnHours):
+    """`GET /api/data/`."""
+
+    username = PlainText()
 
 
 class KeyLogs(Range):

@@ -61,3 +61,26 @@ def test_a_host_answers_as_the_protocols_demand(host: Flask) -> None:
     assert (bad.status_code, set(bad.get_json())) == (400, {"message"})
     assert client.get("/in/v1/traces").status_code == 405
     assert "message" not in (client.get("/in/v1/traces").get_json(silent=True) or {})
+
+
+def reads(app: Flask, path: str) -> set[str]:
+    """Return the paths below one that take a GET."""
+    rules = app.url_map.iter_rules()
+    return {rule.rule for rule in rules if rule.rule.startswith(path) and "GET" in (rule.methods or ())}
+
+
+def test_alone_the_service_has_the_rows_of_a_dashboard_where_gateways_have_them(app: Flask) -> None:
+    assert reads(app, "/api/data") == {"/api/data", "/api/data/self"}
+
+
+def test_a_host_has_the_rows_of_a_dashboard_where_it_says_so(host: Flask) -> None:
+    LogService(host, authenticate=lambda _: Principal(1, "root", "admin"), data="/usage/data")
+    assert reads(host, "/usage/data") == {"/usage/data", "/usage/data/self"}
+    answer: Any = host.test_client().get("/usage/data/")
+    assert (answer.status_code, answer.get_json()["data"]) == (200, [])
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_host_has_no_rows_of_a_dashboard_unless_it_says_so(host: Flask) -> None:
+    LogService(host, authenticate=let_in)
+    assert not [path for path in reads(host, "/") if "data" in path]

@@ -33,6 +33,10 @@ ROUTES = (
     ("/api/log/self/stat", ALICE, OWN),
     ("/api/log/search?keyword=x", ROOT, ALL | SEARCH),
     ("/api/log/self/search?keyword=x", ALICE, OWN | SEARCH),
+    ("/api/log/usage", ROOT, ALL),
+    ("/api/log/self/usage", ALICE, OWN),
+    ("/api/data/", ROOT, {"start_timestamp": "time", "end_timestamp": "time", "username": "text"}),
+    ("/api/data/self", ALICE, {"start_timestamp": "time", "end_timestamp": "time"}),
     (f"/api/log/token?key={ALICE_KEY}", {}, RANGE | {"p": "number", "page_size": "number"}),
 )
 KNOWN = [(path, who, name, kind) for path, who, names in ROUTES for name, kind in names.items()]

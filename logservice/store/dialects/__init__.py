@@ -14,7 +14,16 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
-from .expressions import add_up, along_index, contains, matches, newest_along_index, total
+from .expressions import (
+    InOrder,
+    add_up,
+    along_index,
+    contains,
+    matches,
+    newest_along_index,
+    ranges,
+    total,
+)
 from .postgresql import PostgreSQLDialect
 from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
 from .sqlite import SQLiteDialect
@@ -23,6 +32,7 @@ __all__ = [
     "CLUSTERED",
     "BigKey",
     "Dialect",
+    "InOrder",
     "PlainText",
     "SearchIndex",
     "add_up",
@@ -36,6 +46,7 @@ __all__ = [
     "matches",
     "newest_along_index",
     "newest_first",
+    "ranges",
     "total",
 ]
 

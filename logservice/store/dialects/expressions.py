@@ -6,21 +6,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Boolean,
     ColumnElement,
+    Join,
     Select,
     Table,
     Text,
     bindparam,
     cast,
+    column,
     func,
     literal_column,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect as EngineDialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator
 
 from .schema import BLOCK_BITS
@@ -79,7 +84,9 @@ class contains(FunctionElement[bool]):
 
 
 class along_index(FunctionElement[bool]):
-    """`along_index(row_id, low, high)`: the row id is from one parameter up to, not including, the other.
+    """`along_index(row_id, low, high)`: the row id is from one bound up to, not including, the other.
+
+    A bound is the name of a parameter, or a column.
 
     To be used where an index that `schema.newest_first` made serves the rows: it may go by blocks of ids.
     """
@@ -87,9 +94,15 @@ class along_index(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, row_id: ColumnElement[int], low: str, high: str) -> None:
-        bounds = (bindparam(name, type_=BigInteger()) for name in (low, high))
+    def __init__(
+        self, row_id: ColumnElement[int], low: str | ColumnElement[int], high: str | ColumnElement[int]
+    ) -> None:
+        bounds = [bindparam(end, type_=BigInteger()) if isinstance(end, str) else end for end in (low, high)]
         super().__init__(row_id, *bounds)
+
+    def self_group(self, against: OperatorType | None = None) -> along_index:
+        """Stand as it is between conditions: SQLite could not use the index for what is compared with 1."""
+        return self
 
 
 class newest_along_index(FunctionElement[int]):
@@ -97,6 +110,32 @@ class newest_along_index(FunctionElement[int]):
 
     type = BigInteger()
     inherit_cache = True
+
+
+#: What a list of ranges says of each: which of several tables answers for it, and what it belongs to.
+_RANGE = ("place", "step", "low", "high")
+
+
+class _Ranges(FunctionElement[Any]):
+    """The rows of a list of ranges that is given as one parameter."""
+
+    inherit_cache = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(bindparam(name, type_=Text()))
+
+
+class InOrder(Join):
+    """A join of which the left side is read first, and the right one once for each of its rows."""
+
+    inherit_cache = True
+
+
+def ranges(name: str) -> CTE:
+    """Return the rows of a parameter: JSON, an array of `[place, step, low, high]`, all whole numbers."""
+    columns = [column(part, BigInteger()) for part in _RANGE]
+    given = _Ranges(name).table_valued(*columns)
+    return select(*given.c).cte("ranges").prefix_with("MATERIALIZED")
 
 
 def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
@@ -133,6 +172,28 @@ def _along_index(element: along_index, compiler: Any, **options: Any) -> str:
     blocks = f"{block} >= {low} >> {BLOCK_BITS} AND {block} <= {high} >> {BLOCK_BITS}"
     # Without the sum the planner would read the whole range from the primary key as well.
     return f"{blocks} AND {row_id} + 0 >= {low} AND {row_id} + 0 < {high}"
+
+
+@compiles(_Ranges, "sqlite")
+def _ranges_sqlite(element: _Ranges, compiler: Any, **options: Any) -> str:
+    given = compiler.process(element.clauses, **options)
+    cells = (f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(_RANGE))
+    return f"(SELECT {', '.join(cells)} FROM json_each({given}))"  # noqa: S608 - the parameter's name
+
+
+@compiles(_Ranges)
+def _ranges(element: _Ranges, compiler: Any, **options: Any) -> str:
+    given = compiler.process(element.clauses, **options)
+    cells = (f"CAST(value ->> {place} AS BIGINT) AS {name}" for place, name in enumerate(_RANGE))
+    source = f"jsonb_array_elements(CAST({given} AS JSONB)) AS given(value)"
+    return f"(SELECT {', '.join(cells)} FROM {source})"  # noqa: S608 - the parameter's name
+
+
+@compiles(InOrder, "sqlite")
+def _in_order_sqlite(element: InOrder, compiler: Any, *, asfrom: bool = False, **options: Any) -> str:
+    """Spell the join so that the planner leaves its order alone."""
+    left, right = (compiler.process(side, asfrom=True, **options) for side in (element.left, element.right))
+    return f"{left} CROSS JOIN {right} ON {compiler.process(element.onclause, **options)}"
 
 
 @compiles(newest_along_index, "sqlite")
