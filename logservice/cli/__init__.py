@@ -6,6 +6,7 @@ import click
 
 from .database import init_db, purge, rebuild
 from .demonstration import demo
+from .exporting import export
 from .group import CommandGroup, show_help
 from .importing import import_source
 from .serving import serve
@@ -25,5 +26,5 @@ def logservice(context: click.Context) -> None:
     show_help(context)
 
 
-for command in (serve, demo, init_db, user, token, import_source, purge, rebuild):
+for command in (serve, demo, init_db, user, token, import_source, export, purge, rebuild):
     logservice.add_command(command)

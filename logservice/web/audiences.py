@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,13 @@ class Audience:
             for row in rows:
                 row["other"] = public_other(row["other"])
         return rows
+
+    def show_values(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return rows given as the values of the fields in their order, as the audience may see them."""
+        if self.sees_all:
+            return rows
+        place = self.fields.index("other")
+        return [(*row[:place], public_other(row[place]), *row[place + 1 :]) for row in rows]
 
 
 def _names(schema: type[Schema]) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load, validate
 
+from ..exports.formats import FORMATS, NDJSON
 from .fields import EpochSeconds, PageNumber, PageSize, PlainText, PurgeTarget, TypeOrName, Whole
 
 PAGE_SIZE = 20
@@ -82,6 +83,22 @@ class OwnSearch(OwnFilters, Searching):
 
 class AllSearch(AllFilters, Searching):
     """`GET /api/log/search`."""
+
+
+class Exporting(QueryString):
+    """What an export is written as, and the row behind which it goes on."""
+
+    format = fields.String(load_default=NDJSON, validate=validate.OneOf(FORMATS))
+    bom = fields.Boolean(load_default=False)
+    after = Whole()
+
+
+class OwnExport(OwnFilters, Exporting):
+    """`GET /api/log/self/export`."""
+
+
+class AllExport(AllFilters, Exporting):
+    """`GET /api/log/export`."""
 
 
 class KeyLogs(Range):

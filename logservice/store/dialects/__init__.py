@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 from .base import Dialect, SearchIndex
-from .expressions import add_up, along_index, contains, matches, newest_along_index, total
+from .expressions import add_up, along_index, contains, matches, newest_along_index, oldest_along_index, total
 from .postgresql import PostgreSQLDialect
 from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
 from .sqlite import SQLiteDialect
@@ -36,6 +36,7 @@ __all__ = [
     "matches",
     "newest_along_index",
     "newest_first",
+    "oldest_along_index",
     "total",
 ]
 
