@@ -16,7 +16,6 @@ from ..exports.files import whole_file
 from ..exports.formats import TextWriter, text_format
 from ..exports.parquet import PARQUET, ParquetWriter
 from ..store import exports
-from ..store.exports import Batch
 from ..store.queries import Query
 from ..store.scope import Scope
 from ..store.store import LogStore
@@ -131,10 +130,10 @@ def _writer(name: str, file: BinaryIO, *, byte_order_mark: bool) -> Writer:
 def _to_file(store: LogStore, query: Query, writer: Writer) -> int:
     total = 0
     with progress("Exporting", exports.count(store, query)) as advance:
-        for batch in _batches(store, query):
-            writer.write(batch.rows)
-            total += len(batch.rows)
-            advance(len(batch.rows), len(batch.rows))
+        for rows in _batches(store, query):
+            writer.write(rows)
+            total += len(rows)
+            advance(len(rows), len(rows))
     writer.close()
     return total
 
@@ -144,9 +143,9 @@ def _to_output(store: LogStore, query: Query, name: str, *, byte_order_mark: boo
     writer = _writer(name, sys.stdout.buffer, byte_order_mark=byte_order_mark)
     last: int | None = None
     try:
-        for batch in _batches(store, query):
-            writer.write(batch.rows)
-            last = batch.last_id
+        for rows in _batches(store, query):
+            writer.write(rows)
+            last = rows[-1].id
     except Unavailable as error:
         if last is None or name == PARQUET:
             raise
@@ -155,5 +154,5 @@ def _to_output(store: LogStore, query: Query, name: str, *, byte_order_mark: boo
     writer.close()
 
 
-def _batches(store: LogStore, query: Query) -> Iterator[Batch]:
-    return (batch for batch in exports.batches(store, query, fields=ADMIN.fields) if batch.rows)
+def _batches(store: LogStore, query: Query) -> Iterator[formats.Rows]:
+    return (rows for rows in exports.batches(store, query, fields=ADMIN.fields) if rows)

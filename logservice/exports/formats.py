@@ -6,20 +6,20 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
 
 from ..sources.csv_rows import harmless
 
-Rows = Sequence[Sequence[Any]]
+#: Rows with an attribute for each field, as `store.exports` gives them.
+Rows = Sequence[Any]
 
 NDJSON, CSV = "ndjson", "csv"
 FORMATS = (NDJSON, CSV)
-#: Fields that are true or false, whatever an engine keeps them as.
-FLAGS = frozenset({"is_stream"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# It knows the names of fields beforehand: a line takes a fifth of what orjson needs for a dictionary.
+_encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,10 @@ def text_format(name: str, fields: Sequence[str], *, byte_order_mark: bool = Fal
 
     Only CSV has a byte order mark, by which some spreadsheets know UTF-8; to readers of JSON it is a mistake.
     """
-    flags = [place for place, field in enumerate(fields) if field in FLAGS]
     if name == NDJSON:
-        return TextFormat(name, "application/x-ndjson", b"", _json_lines(fields))
+        return TextFormat(name, "application/x-ndjson", b"", _encoder.encode_lines)
     header = _table([fields])
-    head = _BYTE_ORDER_MARK + header if byte_order_mark else header
-    return TextFormat(name, "text/csv", head, partial(_cells, flags=flags))
+    return TextFormat(name, "text/csv", _BYTE_ORDER_MARK + header if byte_order_mark else header, _cells)
 
 
 class TextWriter:
@@ -62,31 +60,20 @@ class TextWriter:
         self._file.flush()
 
 
-def _json_lines(fields: Sequence[str]) -> Callable[[Rows], bytes]:
-    """Return what writes rows as lines of JSON, nine times as fast as by way of a dictionary for each."""
-    line = msgspec.defstruct("Line", [(field, Any) for field in fields], gc=False)
-    flags = [field for field in fields if field in FLAGS]
-    encode = msgspec.json.Encoder().encode_lines
-
-    def write(rows: Rows) -> bytes:
-        lines = [line(*row) for row in rows]
-        for flag in flags:
-            for one in lines:
-                setattr(one, flag, bool(getattr(one, flag)))
-        return encode(lines)
-
-    return write
+def _cells(rows: Rows) -> bytes:
+    return _table([[_cell(value) for value in msgspec.structs.astuple(row)] for row in rows])
 
 
-def _cells(rows: Rows, *, flags: Sequence[int]) -> bytes:
-    table = [[harmless(value) if isinstance(value, str) else value for value in row] for row in rows]
-    for place in flags:
-        for cells in table:
-            cells[place] = "true" if cells[place] else "false"
-    return _table(table)
+def _cell(value: Any) -> Any:
+    """Return a value as it goes into a cell: texts made harmless, numbers left alone, flags as in JSON."""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
 
 
-def _table(rows: Rows) -> bytes:
+def _table(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()

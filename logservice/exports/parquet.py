@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from ..errors import InvalidValue
-from .formats import FLAGS, Rows
+from .formats import Rows
 
 PARQUET = "parquet"
 #: A group is written when it has so many rows, or so many bytes: that much is held in memory.
@@ -23,6 +23,7 @@ _TEXTS = frozenset(
         *("content", "other"),
     }
 )
+_FLAGS = frozenset({"is_stream"})
 
 
 class ParquetWriter:
@@ -41,9 +42,11 @@ class ParquetWriter:
         self._group: list[Any] = []
 
     def write(self, rows: Rows) -> None:
-        """Take some rows, at least one, and write what makes a whole group."""
-        found = zip(self._schema, zip(*rows, strict=True), strict=True)
-        columns = [self._column(field, values) for field, values in found]
+        """Take some rows, and write what makes a whole group."""
+        columns = [
+            self._arrow.array([getattr(row, field.name) for row in rows], field.type)
+            for field in self._schema
+        ]
         self._group.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         held = [(batch.num_rows, batch.nbytes) for batch in self._group]
         if sum(rows for rows, _ in held) >= MOST_ROWS or sum(size for _, size in held) >= MOST_BYTES:
@@ -59,10 +62,7 @@ class ParquetWriter:
             self._writer.write_table(self._arrow.Table.from_batches(self._group, self._schema))
             self._group = []
 
-    def _column(self, field: Any, values: Sequence[Any]) -> Any:
-        return self._arrow.array(map(bool, values) if field.name in FLAGS else values, field.type)
-
     def _type(self, name: str) -> Any:
         if name in _TEXTS:
             return self._arrow.string()
-        return self._arrow.bool_() if name in FLAGS else self._arrow.int64()
+        return self._arrow.bool_() if name in _FLAGS else self._arrow.int64()

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
+import msgspec
 from sqlalchemy import Executable, bindparam, func, select
 
-from . import dialects, ids
+from . import contents, dialects, ids
 from . import filters as filtering
 from .filters import Filters
 from .ids import IdRange, down, up
-from .pages import columns, counted
-from .prepared import Reader, Row, prepared
+from .pages import FIELDS, counted
+from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds
 from .rollups import SITE
 from .scope import Scope
@@ -34,22 +37,21 @@ MOST_PASSED, MOST_PASSED_BY_INDEX = 20_000, 2_000
 _WEEK = Rung(SITE.table, ids.WEEK)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some rows, oldest first: the values of the fields asked for, flags as the engine gives them, 0 or 1.
-
-    `last_id` is that of the last row. A batch without rows says that the search goes on.
-    """
-
-    rows: list[Row]
-    last_id: int | None
+#: A row on its way out: an attribute for each field.
+Row = Any
 
 
-def batches(store: LogStore, query: Query, *, fields: Sequence[str]) -> Iterator[Batch]:
-    """Yield the rows of a query that are there now, oldest first, some at a time.
+@cache
+def row_type(fields: tuple[str, ...]) -> type[msgspec.Struct]:
+    """Return the type of rows of some fields. One is made in a tenth of the time that a dictionary takes."""
+    return msgspec.defstruct("Row", [(field, Any) for field in fields], gc=False)
 
-    Rows that are recorded meanwhile with a later id than all others are left out. Raises Unavailable when the
-    database fails; every row before that was yielded. `id` must be the first of the fields.
+
+def batches(store: LogStore, query: Query, *, fields: Sequence[str]) -> Iterator[list[Row]]:
+    """Yield the rows of a query that are there now, oldest first, some at a time; `id` is one of the fields.
+
+    A batch without rows says that the search goes on. Rows that are recorded meanwhile with a later id than
+    all others are left out. Raises Unavailable when the database fails; all rows before that were yielded.
     """
     with store.reading(much=True) as connection:
         [(newest,)] = _newest_id(connection, {"high": query.range.high})
@@ -62,9 +64,9 @@ def batches(store: LogStore, query: Query, *, fields: Sequence[str]) -> Iterator
                 rows = _oldest(connection, query, IdRange(low, piece.high), fields=fields, limit=limit)
             is_done = len(rows) < limit
             if rows:
-                low = rows[-1][0] + 1
+                low = rows[-1].id + 1
                 limit = _next_limit(rows)
-            yield Batch(rows, low - 1 if rows else None)
+            yield rows
 
 
 def count(store: LogStore, query: Query) -> int | None:
@@ -76,8 +78,9 @@ def count(store: LogStore, query: Query) -> int | None:
 
 
 def _next_limit(rows: Sequence[Row]) -> int:
-    """Return how many rows as long as the longest of some are few enough to be held in memory."""
-    longest = max(sum(len(cell) for cell in row if isinstance(cell, str)) for row in rows[::10])
+    """Return how many rows with texts as long as some have are few enough to be held in memory."""
+    long = [name for name in ("content", "other") if name in type(rows[0]).__struct_fields__]
+    longest = max(sum(len(getattr(row, name)) for name in long) for row in rows[::25])
     return max(10, min(MOST_ROWS, MOST_TEXT // max(1, longest)))
 
 
@@ -91,15 +94,32 @@ def _oldest(
 ) -> list[Row]:
     if not span:
         return []
+    names = tuple(fields)
     values = query.values | bounds([Part(RAW, span.low, span.high)]) | {"limit": limit}
-    return _oldest_rows(connection, values, query.shape, tuple(fields))
+    row = row_type(names)
+    found: list[Row] = [row(*values) for values in _oldest_rows(connection, values, query.shape, names)]
+    if "is_stream" in names:
+        for one in found:
+            one.is_stream = one.is_stream == 1
+    if "content" in names:
+        _put_contents(connection, found)
+    return found
 
 
 @prepared
 def _oldest_rows(shape: Shape, fields: tuple[str, ...]) -> Executable:
+    """Select the fields of rows; in place of the content only its id, for many rows say the same."""
     order = dialects.oldest_along_index(records.c.id) if shape.has_index else records.c.id
-    found = select(*columns(fields)).where(*shape.inside(RAW, "0"))
-    return found.order_by(order).limit(bindparam("limit"))
+    found = select(
+        *(records.c.content_id if name == "content" else FIELDS[name].label(name) for name in fields)
+    )
+    return found.where(*shape.inside(RAW, "0")).order_by(order).limit(bindparam("limit"))
+
+
+def _put_contents(connection: Reader, rows: Sequence[Row]) -> None:
+    texts = contents.texts(connection, {row.content for row in rows})
+    for row in rows:
+        row.content = texts.get(row.content, "")
 
 
 # -- where to look -----------------------------------------------------------------------------------------

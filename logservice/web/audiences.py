@@ -33,12 +33,12 @@ class Audience:
                 row["other"] = public_other(row["other"])
         return rows
 
-    def show_values(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """Return rows given as the values of the fields in their order, as the audience may see them."""
-        if self.sees_all:
-            return rows
-        place = self.fields.index("other")
-        return [(*row[:place], public_other(row[place]), *row[place + 1 :]) for row in rows]
+    def show_exported(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Return rows with an attribute for each field as the audience may see them."""
+        if not self.sees_all:
+            for row in rows:
+                row.other = public_other(row.other)
+        return rows
 
 
 def _names(schema: type[Schema]) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from itertools import chain, islice
 
 from flask import Response
 
-from ..exports.formats import TextFormat, text_format
+from ..exports.formats import Rows, TextFormat, text_format
 from ..store import exports
-from ..store.exports import Batch
 from ..store.scope import Scope
 from .arguments import Query, export_query
 from .audiences import Audience
@@ -28,11 +27,11 @@ def attached(query: Query, scope: Scope, audience: Audience) -> Response:
     return attachment(_pieces(form, audience, begun), mimetype=form.mimetype, filename=filename)
 
 
-def _pieces(form: TextFormat, audience: Audience, found: Iterable[Batch]) -> Iterator[bytes]:
+def _pieces(form: TextFormat, audience: Audience, found: Iterable[Rows]) -> Iterator[bytes]:
     # Sent even if empty: with it go the headers.
     yield form.head
-    for batch in found:
-        yield form.encode(audience.show_values(batch.rows))
+    for rows in found:
+        yield form.encode(audience.show_exported(rows))
 
 
 def _filename(form: TextFormat, scope: Scope, *, now: float, after: int | None) -> str:
