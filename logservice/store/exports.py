@@ -44,7 +44,7 @@ Row = Any
 @cache
 def row_type(fields: tuple[str, ...]) -> type[msgspec.Struct]:
     """Return the type of rows of some fields. One is made in a tenth of the time that a dictionary takes."""
-    return msgspec.defstruct("Row", [(field, Any) for field in fields], gc=False)
+    return msgspec.defstruct("Row", [(str(field), Any) for field in fields], gc=False)
 
 
 def batches(store: LogStore, query: Query, *, fields: Sequence[str]) -> Iterator[list[Row]]:
