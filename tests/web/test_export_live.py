@@ -20,7 +20,7 @@ from tests.store_rows import make_records, raw_rows
 
 #: More rows than socket buffers hold: some 17 MB.
 ROWS = 20_000
-HALF = 5_000_000
+HALF = 2_500_000
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_others_are_served_while_a_client_does_not_read(service: Service, db_url
         response.read(1000)
         with closing(service.open()) as connection:
             assert send(connection, "POST", "/api/log/", body={"username": "zoe"})[0] == 200
-        # Once the buffers are full no snapshot is held: the log can be folded back into the file, and cut off.
+        # Once the buffers are full no snapshot is held: the log can be folded back, and cut off.
         deadline = time.monotonic() + 20
         while has_readers(db_url) and time.monotonic() < deadline:
             time.sleep(0.1)

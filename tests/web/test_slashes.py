@@ -39,6 +39,7 @@ def test_the_walk_meets_the_routes_of_the_specification(app: Flask) -> None:
     known = {spellings(path)[0] for path, _ in rules(app)}
     assert {"/api/log", "/api/log/stat", "/api/log/search", "/api/log/token"} <= known
     assert {"/api/log/self", "/api/log/self/stat", "/api/log/self/search", "/api/ingest/litellm"} <= known
+    assert {"/api/log/export", "/api/log/self/export"} <= known
     assert {"/api/ingest/cliproxyapi", "/api/v1/events", "/v1/traces"} <= known
 
 
