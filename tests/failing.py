@@ -15,6 +15,8 @@ from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, make_event
 READS = (
     ("/api/log/", ROOT, "获取日志失败"),
     ("/api/log/self", ALICE, "获取日志失败"),
+    ("/api/log/export", ROOT, "获取日志失败"),
+    ("/api/log/self/export?format=csv", ALICE, "获取日志失败"),
     (f"/api/log/token?key={ALICE_KEY}", {}, "获取日志失败"),
     ("/api/log/search?keyword=x", ROOT, "搜索日志失败"),
     ("/api/log/self/search?keyword=x", ALICE, "搜索日志失败"),

@@ -44,7 +44,15 @@ def test_no_documented_setting_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "schema", [schemas.AllLogs, schemas.OwnLogs, schemas.AllSearch, schemas.KeyLogs, schemas.Purging]
+    "schema",
+    [
+        schemas.AllLogs,
+        schemas.OwnLogs,
+        schemas.AllSearch,
+        schemas.AllExport,
+        schemas.KeyLogs,
+        schemas.Purging,
+    ],
 )
 def test_every_parameter_is_documented(schema: type[schemas.QueryString]) -> None:
     documented = text_of("docs/api.md")

@@ -6,6 +6,7 @@ import click
 
 from .database import init_db, purge, rebuild
 from .demonstration import demo
+from .exporting import export
 from .group import CommandGroup, show_help
 from .importing import import_source
 from .maintaining import maintain
@@ -27,5 +28,8 @@ def logservice(context: click.Context) -> None:
     show_help(context)
 
 
-for command in (serve, demo, init_db, user, token, import_source, statement, maintain, purge, rebuild):
+for command in (
+    *(serve, demo, init_db, user, token, import_source, export),
+    *(statement, maintain, purge, rebuild),
+):
     logservice.add_command(command)

@@ -20,7 +20,7 @@ from . import ids
 from .dialects import Dialect
 from .filters import OneOf, chunks
 from .ids import IdRange, down, up
-from .prepared import prepared
+from .prepared import Reader, prepared
 from .tables import contents, records
 
 _HOUR_IDS = ids.first_id(ids.HOUR)
@@ -116,6 +116,20 @@ def _find(connection: Connection, hour: int, digests: list[int]) -> list[Any]:
 def _with_digests(form: OneOf) -> Executable:
     found = select(contents.c.id, contents.c.shared, contents.c.content)
     return found.where(contents.c.hour == bindparam("hour"), form(contents.c.digest, "digest"))
+
+
+def texts(connection: Reader, content_ids: Iterable[int]) -> dict[int, str]:
+    """Return what some contents say, by id."""
+    found: dict[int, str] = {}
+    for some in chunks(content_ids):
+        form = OneOf.fitting(some)
+        found.update(_with_ids(connection, form.values("id", some), form))
+    return found
+
+
+@prepared
+def _with_ids(form: OneOf) -> Executable:
+    return select(contents.c.id, contents.c.content).where(form(contents.c.id, "id"))
 
 
 def forget_range(connection: Connection, dialect: Dialect, span: IdRange) -> None:

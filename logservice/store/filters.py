@@ -208,3 +208,7 @@ class Filters(Mapping[str, Any]):
     def dimensions_only(self) -> Filters:
         """Return those of the filters that the hourly buckets know."""
         return Filters({entry.name: self[entry.name] for entry in self.entries if entry.is_dimension})
+
+    def site_dimensions_only(self) -> Filters:
+        """Return those of the filters that the site's buckets know."""
+        return Filters({entry.name: self[entry.name] for entry in self.entries if entry.is_site_dimension})

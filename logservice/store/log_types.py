@@ -63,3 +63,10 @@ def keyword_type(text: str) -> LogType | None:
         number = int(text)
         return LogType(number) if number in NAMES else None
     return _BY_NAME.get(text.lower())
+
+
+def nameless(value: int | str) -> int | None:
+    """Return a 64-bit number that is none of a type, as gateways have them; None for whatever else."""
+    text = str(value).strip()
+    number = int(text) if _NUMBER.fullmatch(text) else 0
+    return number if number not in (0, *NAMES) and -(2**63) <= number < 2**63 else None

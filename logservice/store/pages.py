@@ -71,7 +71,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class Span:
     """Ids from `low` to below `high`, how many rows lie there, and the seconds of the bucket, 0 for none."""
 
     low: int
@@ -121,7 +121,7 @@ def newest_in(
 def _at(
     connection: Reader,
     query: Query,
-    spans: list[_Span],
+    spans: list[Span],
     *,
     fields: Sequence[str],
     offset: int,
@@ -145,9 +145,9 @@ def _at(
     return _read(connection, query, ranges, fields=fields, offset=offset, limit=limit)
 
 
-def _touched(spans: Iterable[_Span], offset: int, limit: int) -> tuple[list[_Span], int]:
+def _touched(spans: Iterable[Span], offset: int, limit: int) -> tuple[list[Span], int]:
     """Return the spans, newest first, that hold the rows from `offset` on, and the offset in the first."""
-    found: list[_Span] = []
+    found: list[Span] = []
     wanted = offset + limit
     for span in spans:
         if offset >= span.rows and not found:
@@ -168,20 +168,20 @@ def _rungs(query: Query) -> Sequence[Rung]:
     return query.ladder
 
 
-def _coarse(connection: Reader, query: Query) -> list[_Span]:
+def _coarse(connection: Reader, query: Query) -> list[Span]:
     """Count the rows of a query by the longest buckets there are, newest first; a raw edge is one span."""
-    return _counted(connection, query, parts(query.range, _rungs(query)))
+    return counted(connection, query, parts(query.range, _rungs(query)))
 
 
-def _refined(connection: Reader, query: Query, spans: list[_Span], finer: Rung) -> list[_Span]:
+def _refined(connection: Reader, query: Query, spans: list[Span], finer: Rung) -> list[Span]:
     """Count the rows of those spans that are longer than a finer bucket by that, newest first."""
     as_they_are = [span for span in spans if span.seconds <= finer.seconds]
     longer = _few(span for span in spans if span.seconds > finer.seconds)
-    counted = _counted(connection, query, [Part(finer, span.low, span.high) for span in longer])
-    return sorted([*as_they_are, *counted], key=lambda span: -span.low)
+    found = counted(connection, query, [Part(finer, span.low, span.high) for span in longer])
+    return sorted([*as_they_are, *found], key=lambda span: -span.low)
 
 
-def _counted(connection: Reader, query: Query, cut: Sequence[Part]) -> list[_Span]:
+def counted(connection: Reader, query: Query, cut: Sequence[Part]) -> list[Span]:
     """Count the rows of each part by its buckets, newest first; raw rows as one span."""
     if not cut:
         return []
@@ -209,15 +209,15 @@ def _counts_of(shape: Shape, rung: Rung, place: int) -> Select[*tuple[Any, ...]]
     return select(which, start.label("start"), rows).where(*where).group_by(start)
 
 
-def _span(part: Part, start: int, rows: int) -> _Span:
+def _span(part: Part, start: int, rows: int) -> Span:
     seconds = part.rung.seconds
     if not seconds:
-        return _Span(part.low, part.high, rows, seconds)
+        return Span(part.low, part.high, rows, seconds)
     low, high = ids.first_id(start), ids.first_id(start + seconds)
-    return _Span(max(low, part.low), min(high, part.high), rows, seconds)
+    return Span(max(low, part.low), min(high, part.high), rows, seconds)
 
 
-def _few(spans: Iterable[_Span | IdRange]) -> list[IdRange]:
+def _few(spans: Iterable[Span | IdRange]) -> list[IdRange]:
     """Join spans that touch, newest first; where too many are left, the older ones all the same.
 
     Between spans lies no row of the query, so that only costs time: less than a statement of many parts.

@@ -134,8 +134,10 @@ def from_columns(created_at: float, row: dict[str, Any], *, now: float) -> Recor
 
 
 def _clean(event: Event, other: str, now: float, *, keep_id: bool) -> Record:
+    second = _second(event.created_at, now)
+    kept_id = event.id if keep_id and event.id is not None and ids.second_of(event.id) == second else None
     row = {
-        "type": _type(event.type),
+        "type": _type(event.type, is_ours=kept_id is not None),
         "user_id": event.user_id or 0,
         "token_id": event.token_id or 0,
         "channel_id": event.channel_id or event.channel or 0,
@@ -158,9 +160,7 @@ def _clean(event: Event, other: str, now: float, *, keep_id: bool) -> Record:
     }
     if not _plainly_storable("".join(_texts(row))):
         _refuse_unstorable(row)
-    second = _second(event.created_at, now)
-    is_kept = keep_id and event.id is not None and ids.second_of(event.id) == second
-    return Record(second, row, _key_hash(event), event.id if is_kept else None)
+    return Record(second, row, _key_hash(event), kept_id)
 
 
 def hash_key(key: str) -> str:
@@ -259,8 +259,12 @@ def _epoch(text: str) -> float:
     return moment.timestamp()
 
 
-def _type(value: int | str | None) -> int:
-    return int(LogType.CONSUME) if value is None or value == "" else int(log_types.parse(value))
+def _type(value: int | str | None, *, is_ours: bool) -> int:
+    """Return the number of a type. A row of ours may have one without a name, that of a gateway once."""
+    if value is None or value == "":
+        return int(LogType.CONSUME)
+    number = log_types.nameless(value) if is_ours else None
+    return int(log_types.parse(value)) if number is None else number
 
 
 def _milliseconds(event: Event) -> int:

@@ -78,10 +78,10 @@ class LogStore:
         self.dialect.close(self.writer.close)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give a connection that sees one snapshot of the database."""
+    def reading(self, *, much: bool = False) -> Iterator[Connection]:
+        """Give a connection that sees one snapshot of the database; one to read `much` keeps little of it."""
         self._prepare()
-        with self._failing_clearly(), self.dialect.reading() as connection:
+        with self._failing_clearly(), self.dialect.reading(much=much) as connection:
             yield connection
 
     @contextmanager

@@ -6,12 +6,12 @@ from flask import Blueprint, Response
 
 from ..store.retention import Purge
 from ..store.scope import Scope
-from . import reading
+from . import exporting, reading
 from .arguments import Query, takes
 from .audiences import ADMIN
 from .auth import requires
 from .responses import ApiError, saying, success
-from .schemas import AllFilters, AllLogs, AllSearch, AllUsage, Purging
+from .schemas import AllExport, AllFilters, AllLogs, AllSearch, AllUsage, Purging
 from .state import current_state
 
 bp = Blueprint("admin", __name__)
@@ -51,6 +51,15 @@ def usage(query: Query) -> Response:
 def search(query: Query) -> Response:
     """The newest of all rows that a keyword finds."""
     return reading.search(query, Scope.site(), ADMIN)
+
+
+@bp.get("/export", strict_slashes=False, merge_slashes=False)
+@saying("获取日志失败")
+@requires("admin")
+@takes(AllExport)
+def export(query: Query) -> Response:
+    """All rows, oldest first, as a file that is sent as it is read."""
+    return exporting.attached(query, Scope.site(), ADMIN)
 
 
 @bp.delete("", strict_slashes=False, merge_slashes=False)

@@ -14,6 +14,8 @@ from ..store.filters import FILTERS, Filters
 from ..store.ids import IdRange
 from ..store.log_types import LogType
 from ..store.pages import Cursor
+from ..store.queries import Query as Question
+from ..store.scope import Scope
 from .responses import ApiError
 
 View = Callable[..., Response]
@@ -59,6 +61,12 @@ def span(query: Query) -> IdRange:
 def cursor(query: Query) -> Cursor:
     """Return the cursor among the values of a query string."""
     return Cursor(query.get("before"), query.get("after"))
+
+
+def export_query(query: Query, scope: Scope) -> Question:
+    """Return the question for all rows that an export is about: those behind `after` if that is given."""
+    behind = None if query.get("after") is None else query["after"] + 1
+    return Question(scope, filters(query), span(query).cut(behind, None))
 
 
 def asked_type(query: Query) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,13 @@ class Audience:
         if not self.sees_all:
             for row in rows:
                 row["other"] = public_other(row["other"])
+        return rows
+
+    def show_exported(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Return rows with an attribute for each field as the audience may see them."""
+        if not self.sees_all:
+            for row in rows:
+                row.other = public_other(row.other)
         return rows
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from . import reading
+from . import exporting, reading
 from .arguments import Query, takes
 from .audiences import OWN
 from .auth import own_scope, requires
 from .responses import saying
-from .schemas import OwnFilters, OwnLogs, OwnSearch, OwnUsage
+from .schemas import OwnExport, OwnFilters, OwnLogs, OwnSearch, OwnUsage
 
 bp = Blueprint("self", __name__, url_prefix="/self")
 
@@ -48,3 +48,12 @@ def usage(query: Query) -> Response:
 def search(query: Query) -> Response:
     """The caller's newest rows that a keyword finds."""
     return reading.search(query, own_scope(), OWN)
+
+
+@bp.get("/export", strict_slashes=False, merge_slashes=False)
+@saying("获取日志失败")
+@requires("user", "admin")
+@takes(OwnExport)
+def export(query: Query) -> Response:
+    """The caller's rows, oldest first, as a file that is sent as it is read."""
+    return exporting.attached(query, own_scope(), OWN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -58,6 +58,18 @@ def failure(error: ApiError) -> Response:
     legacy = current_state().settings.legacy_status and error.status != 401
     response = Response(body, status=200 if legacy else error.status, mimetype="application/json")
     response.headers.update(error.headers)
+    return response
+
+
+def attachment(pieces: Iterator[bytes], *, mimetype: str, filename: str) -> Response:
+    """Return a file that is sent piece by piece, without the envelope.
+
+    An error among the pieces breaks the connection, for its status was sent long before.
+    """
+    response = Response(pieces, mimetype=mimetype)
+    response.headers.set("Content-Disposition", "attachment", filename=filename)
+    # A proxy would gather the pieces otherwise: nginx goes by this.
+    response.headers["X-Accel-Buffering"] = "no"
     return response
 
 

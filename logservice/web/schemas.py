@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load, validate
 
+from ..exports.formats import FORMATS, NDJSON
 from ..store.intervals import INTERVALS
 from ..store.usage import UTC
 from .fields import (
@@ -126,6 +127,22 @@ class AllHours(OwnHours):
     """`GET /api/data/`."""
 
     username = PlainText()
+
+
+class Exporting(QueryString):
+    """What an export is written as, and the row behind which it goes on."""
+
+    format = fields.String(load_default=NDJSON, validate=validate.OneOf(FORMATS))
+    bom = fields.Boolean(load_default=False)
+    after = Whole()
+
+
+class OwnExport(OwnFilters, Exporting):
+    """`GET /api/log/self/export`."""
+
+
+class AllExport(AllFilters, Exporting):
+    """`GET /api/log/export`."""
 
 
 class KeyLogs(Range):

@@ -105,4 +105,4 @@ def test_a_server_that_stops_is_told_and_used_again_once_it_is_back(tmp_path: Pa
 def test_a_server_that_answers_is_ready(client: FlaskClient) -> None:
     assert client.get("/readyz").status_code == 200
     for path, who, _ in READS:
-        assert_ok(client.get(path, headers=who))
+        assert client.get(path, headers=who).status_code == 200

@@ -78,7 +78,15 @@ def test_json_is_utf8_without_escapes(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/log/", "/api/log/token", "/api/ingest/litellm", "/api/v1/events", "/api/nothing"]
+    "path",
+    [
+        "/api/log/",
+        "/api/log/export",
+        "/api/log/token",
+        "/api/ingest/litellm",
+        "/api/v1/events",
+        "/api/nothing",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_nothing_under_api_is_kept_in_a_cache(client: FlaskClient, method: str, path: str) -> None:

@@ -40,6 +40,7 @@ def test_the_walk_meets_the_routes_of_the_specification(app: Flask) -> None:
     assert {"/api/log", "/api/log/stat", "/api/log/search", "/api/log/token"} <= known
     assert {"/api/log/self", "/api/log/self/stat", "/api/log/self/search", "/api/ingest/litellm"} <= known
     assert {"/api/log/usage", "/api/log/self/usage", "/api/data", "/api/data/self"} <= known
+    assert {"/api/log/export", "/api/log/self/export"} <= known
     assert {"/api/ingest/cliproxyapi", "/api/v1/events", "/v1/traces"} <= known
 
 

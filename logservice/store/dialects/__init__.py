@@ -21,6 +21,7 @@ from .expressions import (
     contains,
     matches,
     newest_along_index,
+    oldest_along_index,
     ranges,
     total,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "matches",
     "newest_along_index",
     "newest_first",
+    "oldest_along_index",
     "ranges",
     "total",
 ]

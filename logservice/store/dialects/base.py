@@ -82,8 +82,11 @@ class Dialect(abc.ABC):
     # -- transactions --------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Give a connection that sees one snapshot of the database."""
+    def reading(self, *, much: bool = False) -> AbstractContextManager[Connection]:
+        """Give a connection that sees one snapshot of the database.
+
+        One to read `much`, such as all of the log, keeps little of that in memory.
+        """
 
     @abc.abstractmethod
     def snapshot(self) -> AbstractContextManager[Reader]:

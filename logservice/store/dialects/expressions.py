@@ -138,6 +138,13 @@ def ranges(name: str) -> CTE:
     return select(*given.c).cte("ranges").prefix_with("MATERIALIZED")
 
 
+class oldest_along_index(FunctionElement[int]):
+    """`ORDER BY oldest_along_index(row_id)`: the same, oldest first."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
 def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
     left, right = (compiler.process(clause, **options) for clause in element.clauses)
     return spelling.format(left, right)
@@ -205,6 +212,17 @@ def _newest_along_index_sqlite(element: newest_along_index, compiler: Any, **opt
 def _newest_along_index(element: newest_along_index, compiler: Any, **options: Any) -> str:
     row_id = compiler.process(element.clauses, **options)
     return f"{row_id} >> {BLOCK_BITS} DESC, {row_id} DESC"
+
+
+@compiles(oldest_along_index, "sqlite")
+def _oldest_along_index_sqlite(element: oldest_along_index, compiler: Any, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)  # type: ignore[no-any-return]
+
+
+@compiles(oldest_along_index)
+def _oldest_along_index(element: oldest_along_index, compiler: Any, **options: Any) -> str:
+    row_id = compiler.process(element.clauses, **options)
+    return f"{row_id} >> {BLOCK_BITS}, {row_id}"
 
 
 def total(expression: ColumnElement[int], *, where: ColumnElement[bool] | None = None) -> ColumnElement[int]:

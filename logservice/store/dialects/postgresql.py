@@ -132,7 +132,7 @@ class PostgreSQLDialect(Dialect):
 
     # -- transactions --------------------------------------------------------------------------------------
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    def reading(self, *, much: bool = False) -> AbstractContextManager[Connection]:
         return self._sessions.reading()
 
     def snapshot(self) -> AbstractContextManager[Reader]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     QueuePool,
     Table,
     bindparam,
+    create_engine,
     insert,
     inspect,
     literal_column,
@@ -67,6 +68,9 @@ class SQLiteDialect(Dialect):
         self._connection: Connection | None = None
         self._inherited: Connection | None = None
         listen_to_reader(engine, self.path)
+        # Opened when they are needed, and kept few: who reads much reads on for a while.
+        self._much = create_engine(reading_url(self.path), pool_size=1, **_pool(waiting_time))
+        listen_to_reader(self._much, self.path, much=True)
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
@@ -75,11 +79,8 @@ class SQLiteDialect(Dialect):
         path = Path(folder, path_of(url))
         return {
             "url": reading_url(path),
-            "poolclass": QueuePool,
             "pool_size": 8,
-            "max_overflow": 24,
-            "pool_timeout": waiting_time,
-            "connect_args": {"timeout": waiting_time, "check_same_thread": False},
+            **_pool(waiting_time),
         }
 
     def exists(self) -> bool:
@@ -111,12 +112,14 @@ class SQLiteDialect(Dialect):
 
     def reset_after_fork(self) -> None:
         self.engine.dispose(close=False)
+        self._much.dispose(close=False)
         # Not closed, and not forgotten, for that closes it too: it belongs to the parent process.
         self._inherited, self._connection = self._connection, None
 
     def close(self, finish_writing: Callable[[], None]) -> None:
         # Readers first: the last connection to close folds the write-ahead log back, and readers may not.
         self.engine.dispose()
+        self._much.dispose()
         finish_writing()
 
     def status(self) -> dict[str, Any]:
@@ -125,8 +128,9 @@ class SQLiteDialect(Dialect):
     # -- transactions --------------------------------------------------------------------------------------
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection, connection.begin():
+    def reading(self, *, much: bool = False) -> Iterator[Connection]:
+        engine = self._much if much else self.engine
+        with engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -236,6 +240,16 @@ class SQLiteDialect(Dialect):
 
     def clear_contents(self, connection: Connection) -> None:
         connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
+
+
+def _pool(waiting_time: float) -> dict[str, Any]:
+    """Return what the engines that read have in common."""
+    return {
+        "poolclass": QueuePool,
+        "max_overflow": 24,
+        "pool_timeout": waiting_time,
+        "connect_args": {"timeout": waiting_time, "check_same_thread": False},
+    }
 
 
 _CREATE_INDEX = f"""

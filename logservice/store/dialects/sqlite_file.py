@@ -13,6 +13,8 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
 _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
+# What reads on and on uses no page twice: the file is neither mapped into memory nor held there.
+_MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-2048", "PRAGMA mmap_size=0")
 # The order matters: auto_vacuum before WAL, and both before the first table.
 _WRITER_PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",
@@ -61,9 +63,9 @@ def connect_writer(path: Path, *, waiting_time: float) -> Connection:
     return connection
 
 
-def listen_to_reader(engine: Engine, path: Path) -> None:
+def listen_to_reader(engine: Engine, path: Path, *, much: bool = False) -> None:
     """Have an engine read in snapshots, and never a file that is no longer the one at the path."""
-    _listen(engine, _READER_PRAGMAS, "BEGIN")
+    _listen(engine, _MUCH_READER_PRAGMAS if much else _READER_PRAGMAS, "BEGIN")
 
     @event.listens_for(engine, "connect")
     def remember(_connection: sqlite3.Connection, record: Any) -> None:
