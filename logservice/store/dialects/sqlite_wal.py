@@ -15,8 +15,8 @@ CHECKPOINT_BYTES = 32 * 1024 * 1024
 # A file that is so many times as long is cut off.
 _LONGEST = 4
 # While exports are read, there is a reader at almost any moment. Once the file is twice as long as it should
-# be, those who read are waited for, so many milliseconds at most: who comes meanwhile reads what is folded back
-# already, and is in nobody's way. (Three exports beside an import: 83 MB at most instead of 277.)
+# be, those who read are waited for, so many milliseconds at most: who comes meanwhile reads what is folded
+# back already, and is in nobody's way. (Three exports beside an import: 83 MB at most instead of 277.)
 _WAITED_FOR_READERS = 100
 # The size of a page stands at byte 8 of the header, two salts at byte 16, and the same salts at byte 8 of
 # each frame that was written since the log began anew: https://www.sqlite.org/fileformat2.html#walformat
