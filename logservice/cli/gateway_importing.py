@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..errors import Conflict, Unavailable
+from ..errors import Conflict, InvalidValue, Unavailable
 from ..imports.databases import GatewayDatabase, open_database
 from ..imports.gateway import GatewayImport, People
 from ..store.store import LogStore
@@ -101,7 +101,7 @@ def _follow(store: LogStore, url: str, options: Options, people: People) -> None
         while True:
             time.sleep(interval)
             try:
-                with closing(open_database(url)) as database:
+                with closing(_opened_again(url)) as database:
                     figures = _once(GatewayImport(store, database), before=people)
             except (Unavailable, Conflict) as error:
                 # Said once for as long as it lasts.
@@ -114,6 +114,14 @@ def _follow(store: LogStore, url: str, options: Options, people: People) -> None
             failing, people = "", figures.people
             if figures.rows:
                 _print_more(figures, as_json=options.as_json)
+
+
+def _opened_again(url: str) -> GatewayDatabase:
+    """Open a database that could be opened before: what is missing now may be back the next time."""
+    try:
+        return open_database(url)
+    except InvalidValue as error:
+        raise Unavailable(f"the gateway's database: {error}") from error
 
 
 def _print_more(figures: _Figures, *, as_json: bool) -> None:

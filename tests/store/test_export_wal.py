@@ -41,6 +41,5 @@ def test_the_log_stays_short_while_exports_are_read_without_a_pause(
     for thread in threads:
         thread.join(30)
 
-    # Twice as long as it should be, and some commits of a megabyte or two. Without waiting it is over a
-    # hundred.
+    # Twice as long as it should be, and some commits of a megabyte or two; without waiting, over a hundred.
     assert longest < 40 * CHECKPOINT_BYTES
