@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -24,6 +25,10 @@ from tests.mariadb_server import private as private_mariadb
 from tests.postgresql_server import Server, running
 from tests.private_servers import missed, required
 from tests.rows import KEYS, NOW, PEOPLE
+
+# A shell that starts tests in the background has them ignore Ctrl-C, and so would all programs they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeApp = Callable[..., Flask]
 Lend = Callable[[Path], AbstractContextManager[str]]
