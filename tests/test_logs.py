@@ -97,7 +97,7 @@ def test_both_doors_refuse_in_the_same_words(client: FlaskClient) -> None:
 @pytest.mark.usefixtures("context")
 def test_many_may_be_none_or_all_bad() -> None:
     assert current_logs().record_many([]) == Recorded(accepted=0)
-    answer = current_logs().record_many([7])  # type: ignore[list-item]
+    answer = current_logs().record_many([7])
     assert answer == Recorded(0, (Rejected(0, "the event is no object"),))
 
 

@@ -11,9 +11,7 @@ import click
 from ..imports.files import Batch, FileImport
 from ..sources.gateways import Flavour
 from ..store.store import LogStore
-from .output import Refusals, echo_json, echo_note, echo_samples, progress
-
-_SAMPLES = 3
+from .output import SAMPLES, Refusals, echo_json, echo_note, echo_samples, progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class _Figures:
     def add(self, batch: Batch) -> None:
         self.accepted += batch.stored
         self.present += batch.present
-        self.refused += len(batch.refused)
+        self.refused += len(batch.found.refused)
 
     def as_json(self) -> dict[str, int]:
         return {"accepted": self.accepted, "present": self.present, "refused": self.refused}
@@ -71,8 +69,8 @@ def _take(importing: FileImport, size: int | None) -> _Figures:
         advance(importing.offset)
         for batch in importing.batches():
             figures.add(batch)
-            refusals.add(batch.refused, batch.unknown_kinds)
-            advance(batch.size, len(batch.accepted))
+            refusals.add(batch.found)
+            advance(batch.size, len(batch.found.records))
     refusals.close()
     return figures
 
@@ -81,11 +79,10 @@ def _look(importing: FileImport, *, as_json: bool) -> None:
     accepted, refused, refusals = 0, 0, Refusals("line", all_of_them=True)
     samples: list[dict[str, Any]] = []
     for batch in importing.read():
-        accepted += len(batch.accepted)
-        refused += len(batch.refused)
-        refusals.add(batch.refused, batch.unknown_kinds)
-        new = batch.accepted[: _SAMPLES - len(samples)]
-        samples += [{"created_at": record.second, **record.row} for record in new]
+        accepted += len(batch.found.records)
+        refused += len(batch.found.refused)
+        refusals.add(batch.found)
+        samples += [record.shown() for record in batch.found.records[: SAMPLES - len(samples)]]
     refusals.close()
     if as_json:
         echo_json({"accepted": accepted, "refused": refused, "samples": samples})

@@ -16,10 +16,8 @@ from ..errors import Conflict, InvalidValue, Unavailable
 from ..imports.databases import GatewayDatabase, open_database
 from ..imports.gateway import GatewayImport, People
 from ..store.store import LogStore
-from .output import Refusals, echo_json, echo_note, echo_samples, moment, progress
+from .output import SAMPLES, Refusals, echo_json, echo_note, echo_samples, moment, progress
 from .repeating import until_told_to_stop
-
-_SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,8 @@ def _once(importing: GatewayImport, *, before: People | None = None) -> _Figures
     with progress("Importing", importing.ids_to_go if shown else 0) as advance:
         for taken in importing.rows():
             figures.rows += taken.rows
-            figures.refused += len(taken.refused)
-            refusals.add(taken.refused, taken.unknown_kinds)
+            figures.refused += len(taken.found.refused)
+            refusals.add(taken.found)
             advance(taken.ids, taken.rows)
     refusals.close()
     return figures
@@ -137,7 +135,7 @@ def _look(importing: GatewayImport, database: GatewayDatabase, *, as_json: bool)
     last = importing.position.last
     counts = Counter(database.count_by_type(last))
     people = (len(database.users()), len(database.tokens())) if database.has_accounts else (0, 0)
-    samples: list[dict[str, Any]] = importing.samples(_SAMPLES)
+    samples: list[dict[str, Any]] = importing.samples(SAMPLES)
     if as_json:
         by_type = {str(kind): count for kind, count in sorted(counts.items())}
         echo_json(

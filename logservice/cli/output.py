@@ -7,7 +7,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -15,10 +15,14 @@ from typing import Any
 
 import click
 
+from ..imports.harvest import Harvest
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _GAP = "  "
 _MOST_REFUSALS = 20
+#: Rows that a look at a source shows.
+SAMPLES = 3
 
 
 def echo_json(value: Any) -> None:
@@ -90,13 +94,13 @@ class Refusals:
         self._count = 0
         self._kinds: Counter[int] = Counter()
 
-    def add(self, refused: Mapping[int, str], unknown_kinds: Counter[int]) -> None:
+    def add(self, found: Harvest) -> None:
         """Print what was refused."""
-        for number, reason in refused.items():
+        for number, reason in found.refused.items():
             self._count += 1
             if self._count <= self._most:
                 echo_note(f"{self._noun} {number}: {reason}")
-        self._kinds += unknown_kinds
+        self._kinds.update(found.unknown_kinds)
 
     def close(self) -> None:
         """Print what was left out so far."""

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
 from ..errors import InvalidValue, Unavailable
-from ..sources import gateways
 from ..sources.gateways import Flavour
 from ..store.imports import Imports, Progress
-from ..store.records import Record
 from ..store.store import LogStore
 from . import formats
 from .formats import Entry, Format
+from .harvest import Harvest, gathered
 from .lines import HashedLines, Mark
 
 BATCH = 1000
@@ -31,21 +30,19 @@ MOST_ENDS = 64
 
 @dataclass(slots=True)
 class Batch:
-    """Some consecutive entries: how many bytes they take, and what became of them."""
+    """Some consecutive entries: how many bytes they take, what they bring, and how much of it is stored."""
 
     first_line: int
     last_line: int
     size: int
-    accepted: list[Record] = field(default_factory=list)
-    #: By the number of the line.
-    refused: dict[int, str] = field(default_factory=dict)
-    unknown_kinds: Counter[int] = field(default_factory=Counter)
+    #: Refusals are by the number of the line.
+    found: Harvest
     stored: int = 0
 
     @property
     def present(self) -> int:
         """How many rows were there already."""
-        return len(self.accepted) - self.stored
+        return len(self.found.records) - self.stored
 
 
 class FileImport:
@@ -95,8 +92,10 @@ class FileImport:
         entries = self.format.entries(self._lines)
         last_line, offset = self._lines.number, self._lines.offset
         while found := self._next(entries):
-            batch = Batch(last_line + 1, found[-1].line, self._lines.offset - offset)
-            self._sort_out(batch, found)
+            now = self._clock()
+            readable = ((entry.line, partial(entry.read, now)) for entry in found if entry.read is not None)
+            size = self._lines.offset - offset
+            batch = Batch(last_line + 1, found[-1].line, size, gathered(readable))
             yield batch
             last_line, offset = batch.last_line, self._lines.offset
 
@@ -107,31 +106,19 @@ class FileImport:
             number = self._lines.number
             raise InvalidValue(f"the file is damaged after line {number:,}, and cannot be unpacked") from None
 
-    def _sort_out(self, batch: Batch, entries: list[Entry]) -> None:
-        now = self._clock()
-        for entry in entries:
-            if entry.read is None:
-                continue
-            try:
-                record = entry.read(now)
-            except InvalidValue as error:
-                batch.refused[entry.line] = str(error)
-                continue
-            if not gateways.is_known(record.row["type"]):
-                batch.unknown_kinds[record.row["type"]] += 1
-            batch.accepted.append(record)
-
     def _store(self, batch: Batch) -> None:
         """Store a batch. A failure says from which line on the file has yet to be imported."""
         try:
             if self._progress is None:
-                batch.stored = self._imports.store(batch.accepted)
+                batch.stored = self._imports.store(batch.found.records)
             else:
                 mark = self._mark_after(batch)
                 # Two who import the same for the first time come to the same end of a first batch.
                 begins = self._progress.state.get("begins", mark.digest)
                 state = {**mark._asdict(), "begins": begins, "ends": self._ends}
-                self._progress, batch.stored = self._imports.advance(self._progress, batch.accepted, state)
+                self._progress, batch.stored = self._imports.advance(
+                    self._progress, batch.found.records, state
+                )
         except InvalidValue as error:
             raise InvalidValue(f"{error}; {_not_stored(batch)}") from error
         except Unavailable as error:
@@ -140,7 +127,7 @@ class FileImport:
 
     def _mark_after(self, batch: Batch) -> Mark:
         """Return how far a batch reaches: a last line that was refused may still be being written."""
-        is_half = batch.last_line in batch.refused and not self._lines.is_whole
+        is_half = batch.last_line in batch.found.refused and not self._lines.is_whole
         return self._lines.mark_before() if is_half else self._lines.mark()
 
     def _recognised(self) -> Progress:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from ..store.records import Record
 from ..store.store import LogStore
 from . import reading
 from .databases import GatewayDatabase
+from .harvest import Harvest
 from .position import Position, digest
 from .reading import Batch, Reader
 
@@ -23,12 +23,11 @@ KIND = "gateway"
 
 @dataclass(slots=True)
 class Taken:
-    """What a batch brought: rows stored, ids passed, rows refused by id, and kinds we have no name for."""
+    """What was taken over: how many rows were stored, how many ids were passed, and what was found there."""
 
     rows: int
     ids: int
-    refused: Mapping[int, str]
-    unknown_kinds: Counter[int]
+    found: Harvest
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +86,11 @@ class GatewayImport:
         """Return the next rows as they would be stored; nothing is."""
         self._reader.channels = self._database.channels()
         found = self._reader.first(number, self.position)
-        return [{"created_at": record.second, **record.row} for record in found]
+        return [record.shown() for record in found]
 
     def _store(self, batch: Batch) -> Taken:
-        rows = self._advance(batch.records, batch.position)
-        return Taken(rows, batch.ids, batch.refused, batch.unknown_kinds)
+        rows = self._advance(batch.found.records, batch.position)
+        return Taken(rows, batch.ids, batch.found)
 
     def _give_up_gaps(self) -> None:
         """Forget gaps that were looked at for long enough."""

@@ -10,18 +10,19 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 
-from ..errors import InvalidValue, LogServiceError, Unavailable
+from ..errors import LogServiceError, Unavailable
 from ..sources import gateways
 from ..sources.gateways import GatewayRow
 from ..store.records import Record
 from .databases import GatewayDatabase, open_database
+from .harvest import Harvest, gathered
 from .position import Position
 
 #: Rows in one transaction: a fifth of a second, so that the posts of others hardly notice.
@@ -32,11 +33,9 @@ MANY = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows: clean records, those refused by id, kinds without a name, and the position they lead to."""
+    """What some rows bring, refusals by their ids, and the position they lead to."""
 
-    records: Sequence[Record]
-    refused: Mapping[int, str]
-    unknown_kinds: Counter[int]
+    found: Harvest
     position: Position
     #: How many ids were passed, for showing how far it is.
     ids: int = 0
@@ -65,23 +64,13 @@ class Reader:
 
     def first(self, number: int, position: Position) -> Sequence[Record]:
         """Return some of the rows beyond a position."""
-        return self._batch(self.database.after(position.last, limit=number), position).records
+        return self._batch(self.database.after(position.last, limit=number), position).found.records
 
     def _batch(self, rows: Sequence[GatewayRow], position: Position, *, ids: int = 0) -> Batch:
-        found: list[Record] = []
-        refused: dict[int, str] = {}
-        unknown: Counter[int] = Counter()
-        now = self.clock()
-        for row in rows:
-            try:
-                record = gateways.record(row, self.database.flavour, channels=self.channels, now=now)
-            except InvalidValue as error:
-                refused[row.id] = str(error)
-                continue
-            if not gateways.is_known(record.row["type"]):
-                unknown[record.row["type"]] += 1
-            found.append(record)
-        return Batch(found, refused, unknown, position, ids)
+        read = partial(
+            gateways.record, flavour=self.database.flavour, channels=self.channels, now=self.clock()
+        )
+        return Batch(gathered((row.id, partial(read, row)) for row in rows), position, ids)
 
 
 def ahead(reader: Reader, position: Position, newest: GatewayRow) -> Iterator[Batch]:

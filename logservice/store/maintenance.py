@@ -79,6 +79,8 @@ class Maintenance:
         try:
             yield
         finally:
+            # Whoever runs again has to take the mark again, however soon that is.
+            self._renewed = 0.0
             try:
                 self._store.write(partial(marks.release, name=_NAME, owner=self._owner), claims=[_CLAIM])
             except Unavailable:

@@ -76,6 +76,10 @@ class Record:
     key_hash: str | None = None
     row_id: int | None = None
 
+    def shown(self) -> dict[str, Any]:
+        """Return its time and its columns, for people to look at."""
+        return {"created_at": self.second, **self.row}
+
 
 #: The names of all fields of an event.
 FIELDS = frozenset(Event.__struct_fields__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load, validate
+from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
 
 from ..exports.formats import FORMATS, NDJSON
 from ..store.intervals import INTERVALS
@@ -132,7 +132,7 @@ class AllHours(OwnHours):
 class Exporting(QueryString):
     """What an export is written as, and the row behind which it goes on."""
 
-    format = fields.String(load_default=NDJSON, validate=validate.OneOf(FORMATS))
+    format = Name(FORMATS, load_default=NDJSON)
     bom = fields.Boolean(load_default=False)
     after = Whole()
 

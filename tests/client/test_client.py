@@ -316,7 +316,7 @@ def test_what_cannot_be_written_never_reaches_the_caller_as_an_exception(
     seen: list[tuple[Any, str]] = []
     with Client(url, TOKEN, on_refused=lambda *args: seen.append(args)) as client:
         assert not client.record({"content": {1, 2}})
-        assert not client.record(7)  # type: ignore[arg-type]
+        assert not client.record(7)
         assert client.record(request_id="good")
         assert client.flush()
         assert len(seen) == 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def execute(engine: Engine, statement: str) -> None:
         connection.execute(text(statement))
 
 
+@contextmanager
+def beside(folder: Path, name: str) -> Iterator[tuple[Engine, str]]:
+    """Give the database of another gateway, and its URL."""
+    url = f"sqlite:///{folder / name}.db"
+    engine = engine_of(url)
+    yield engine, url
+    engine.dispose()
+
+
 # What arrives
 
 
@@ -60,13 +70,13 @@ def test_every_row_arrives_once_with_all_it_says(filled: Filled, take: Import, l
 
     assert facts_in(log) == facts_of(filled)
     assert buckets(log) == rebuilt(log)
-    refused = {row_id: reason for batch in taken for row_id, reason in batch.refused.items()}
+    refused = {row_id: reason for batch in taken for row_id, reason in batch.found.refused.items()}
     assert set(refused) == {row["id"] for row in filled.logs if not can_be_stored(row)}
     assert all("created_at: 0 is before 1970" in reason for reason in refused.values())
 
 
 def test_kinds_without_a_name_are_counted(filled: Filled, take: Import) -> None:
-    unknown = sum((batch.unknown_kinds for batch in take()), Counter[int]())
+    unknown = sum((batch.found.unknown_kinds for batch in take()), Counter[int]())
 
     assert unknown == Counter({42: 1, -1: 1})
 
@@ -190,16 +200,15 @@ def test_another_gateway_is_refused_and_taken_only_on_request(
 ) -> None:
     filled = new_api(gateway)
     take()
-    other = engine_of(f"sqlite:///{tmp_path / 'other.db'}")
-    create(other, "new-api-2026")
-    theirs = fill(other, "new-api-2026", rows=200, seed=2)
-    other.dispose()
+    with beside(tmp_path, "other") as (other, url):
+        create(other, "new-api-2026")
+        theirs = fill(other, "new-api-2026", rows=200, seed=2)
 
     with pytest.raises(InvalidValue, match="not the log that was imported before"):
-        take(f"sqlite:///{tmp_path / 'other.db'}")
+        take(url)
     assert facts_in(log) == facts_of(filled)
 
-    take(f"sqlite:///{tmp_path / 'other.db'}", anew=True)
+    take(url, anew=True)
     assert facts_in(log) == facts_of(filled, theirs)
 
 
@@ -212,12 +221,13 @@ def test_a_log_that_was_set_back_and_went_on_otherwise_is_refused(
     shutil.copy(tmp_path / "gateway.db", tmp_path / "backup.db")
     add(gateway, filled, rows=300)
     take()
-    backup = engine_of(f"sqlite:///{tmp_path / 'backup.db'}")
-    execute(backup, f"INSERT INTO logs (created_at, type, user_id) SELECT {NOW}, 2, id FROM logs LIMIT 900")
-    backup.dispose()
+    with beside(tmp_path, "backup") as (backup, url):
+        execute(
+            backup, f"INSERT INTO logs (created_at, type, user_id) SELECT {NOW}, 2, id FROM logs LIMIT 900"
+        )
 
     with pytest.raises(InvalidValue, match="set back"):
-        take(f"sqlite:///{tmp_path / 'backup.db'}")
+        take(url)
 
 
 @on_sqlite
@@ -248,14 +258,13 @@ def test_another_gateway_with_an_empty_log_is_refused(
 ) -> None:
     filled = new_api(gateway)
     take()
-    fresh = engine_of(f"sqlite:///{tmp_path / 'fresh.db'}")
-    create(fresh, "new-api-2026")
     columns = "username, password, role, status, access_token"
-    execute(fresh, f"INSERT INTO users ({columns}) VALUES ('root', 'p', 100, 1, 'x')")
-    fresh.dispose()
+    with beside(tmp_path, "fresh") as (fresh, url):
+        create(fresh, "new-api-2026")
+        execute(fresh, f"INSERT INTO users ({columns}) VALUES ('root', 'p', 100, 1, 'x')")
 
     with pytest.raises(InvalidValue, match="not the log that was imported before"):
-        take(f"sqlite:///{tmp_path / 'fresh.db'}")
+        take(url)
     assert log.user_of("x") is None
     assert any(log.user_of((user["access_token"] or "").strip()) for user in filled.users)
 

@@ -126,7 +126,7 @@ def has_readers(store: LogStore) -> bool:
             return bool(connection.scalar(idle))
     store.record([make_record()])
     with store.dialect.turn():
-        found = store.dialect._connection.connection.driver_connection.execute(  # type: ignore[attr-defined]
+        found = store.dialect._connection.connection.driver_connection.execute(
             "PRAGMA wal_checkpoint(TRUNCATE)"
         ).fetchone()
     # The first figure says that a reader was in the way.

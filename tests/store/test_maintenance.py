@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -90,14 +91,25 @@ def test_an_empty_log_has_nothing_due(store: LogStore) -> None:
 
 def test_a_second_one_does_nothing(store: LogStore) -> None:
     fill(store)
-    first = Maintenance(store, RULES).run()
-    next(first)
+    with closing(Maintenance(store, RULES).run()) as first:
+        next(first)
 
-    with pytest.raises(Conflict, match="maintenance is running already"):
-        list(Maintenance(store, RULES).run())
+        with pytest.raises(Conflict, match="maintenance is running already"):
+            list(Maintenance(store, RULES).run())
 
-    list(first)
+        list(first)
     assert list(Maintenance(store, RULES).run()) == []
+
+
+def test_one_that_runs_again_does_nothing_beside_another(store: LogStore) -> None:
+    again = Maintenance(store, RULES)
+    list(again.run())
+    fill(store)
+    with closing(Maintenance(store, RULES).run()) as other:
+        next(other)
+
+        with pytest.raises(Conflict, match="maintenance is running already"):
+            next(again.run())
 
 
 def test_the_mark_of_one_that_was_killed_expires(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,5 +182,5 @@ def has_readers(db_url: str) -> bool:
     with closing(open_store(db_url)) as store:
         store.write(lambda connection: None)
         with store.dialect.turn():
-            driver = store.dialect._connection.connection.driver_connection  # type: ignore[attr-defined]
+            driver = store.dialect._connection.connection.driver_connection
             return bool(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])

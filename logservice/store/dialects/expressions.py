@@ -216,7 +216,8 @@ def _newest_along_index(element: newest_along_index, compiler: Any, **options: A
 
 @compiles(oldest_along_index, "sqlite")
 def _oldest_along_index_sqlite(element: oldest_along_index, compiler: Any, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)  # type: ignore[no-any-return]
+    spelled: str = compiler.process(element.clauses, **options)
+    return spelled
 
 
 @compiles(oldest_along_index)
