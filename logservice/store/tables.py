@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Sequence, Table, Text, false
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    Table,
+    Text,
+    false,
+)
 from sqlalchemy.types import TypeEngine
 
 from . import dialects, ids
@@ -161,6 +173,19 @@ marks = Table(
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    # How far the work is, as JSON; null for work that does not say.
+    Column("progress", dialects.PlainText),
+)
+
+retained = Table(
+    "log_retained",
+    metadata,
+    # Which rows the usage with `retained` = 1 stems from, some at a time: the lowest and the highest of their
+    # ids, their type, and packed what each is known by, should it come back.
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("type", BigInteger, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
 )
 
 imports = Table(
