@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -27,16 +27,26 @@ _TOLD_APART = (
 _facts = itemgetter(*_TOLD_APART, "content")
 
 
-def sorted_out(
-    connection: Connection, new: Sequence[Record], rows: Sequence[Row]
-) -> tuple[list[Row], list[Row], list[int]]:
-    """Return the rows that keep their ids, those that need new ones, and the seconds of the latter.
+class Sorted(NamedTuple):
+    """Rows to be stored: those that keep their ids, and those that need new ones, with their seconds.
+
+    `back` are all that came with an id of ours, each with that id, for they may have been here before.
+    """
+
+    kept: list[Row]
+    others: list[Row]
+    seconds: list[int]
+    back: list[Row]
+
+
+def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row]) -> Sorted:
+    """Sort rows by the ids they are stored under.
 
     Rows that are there already are left out; so are those that a batch holds twice.
     """
     wanted = {record.row_id for record in new if record.row_id is not None}
     if not wanted:
-        return [], list(rows), [record.second for record in new]
+        return Sorted([], list(rows), [record.second for record in new], [])
     taken = _taken(connection, wanted)
     kept, others, seconds, displaced = [], [], [], []
     for record, row in zip(new, rows, strict=True):
@@ -45,14 +55,16 @@ def sorted_out(
             others.append(row)
             seconds.append(record.second)
         elif taken.setdefault(record.row_id, facts) != facts:
-            displaced.append((record.second, row))
+            displaced.append((record.second, row | {"id": record.row_id}))
         elif record.row_id in wanted:
             wanted.discard(record.row_id)
             kept.append(row | {"id": record.row_id})
+    back = kept.copy()
     for second, row in _not_there(connection, displaced):
-        others.append(row)
+        back.append(row)
+        others.append(row.copy())
         seconds.append(second)
-    return kept, others, seconds
+    return Sorted(kept, others, seconds, back)
 
 
 def is_there(connection: Connection, record: Record) -> bool:

@@ -51,7 +51,7 @@ class Rung:
         if "span" in self.table.c:
             found.insert(0, self.table.c.span == literal_column(str(self.seconds)))
         if self == KEPT:
-            found.append(self.table.c.retained == literal_column("1"))
+            found.append(self.table.c.retained > literal_column("0"))
         return found
 
     def bounds(self, name: str, low: int, high: int) -> dict[str, int]:
@@ -218,7 +218,7 @@ def _newest() -> Executable:
     site = SITE.table
     span = site.c.span == literal_column(str(SITE.spans[0]))
     kept = select(site.c.bucket).where(
-        span, site.c.bucket >= bindparam("quarter"), site.c.retained == literal_column("1")
+        span, site.c.bucket >= bindparam("quarter"), site.c.retained > literal_column("0")
     )
     return select(func.max(records.c.id), exists(kept))
 

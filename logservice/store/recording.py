@@ -9,7 +9,7 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from ..errors import Conflict
-from . import contents, idempotency, identities, ids, kept_ids, rollups
+from . import contents, idempotency, identities, ids, kept_ids, kept_usage, rollups
 from .dialects import Dialect
 from .idempotency import IdempotencyKey
 from .records import Record
@@ -90,7 +90,8 @@ def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> i
     if not new:
         return 0
     rows = identities.resolve(connection, dialect, new)
-    kept, others, seconds = kept_ids.sorted_out(connection, new, rows)
+    kept, others, seconds, back = kept_ids.sorted_out(connection, new, rows)
+    kept_usage.take_back(connection, dialect, back)
     _insert(connection, dialect, kept)
     # Only now, for a new id is one that nobody has.
     for row, row_id in zip(others, dialect.new_ids(connection, seconds), strict=True):

@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from . import dialects, ids
+from . import dialects, ids, retained
 from .dialects import Dialect
 from .log_types import REQUEST_TYPES
 from .stats import measure
@@ -51,7 +51,7 @@ SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_D
 _SUMMED = MEASURES[2:]
 
 # Sums by key. A key begins with the start of the bucket; sums are in the order of MEASURES.
-_Sums = dict[tuple[Any, ...], list[int]]
+Sums = dict[tuple[Any, ...], list[int]]
 _dimensions = itemgetter(*DIMENSIONS)
 _summed = itemgetter(*_SUMMED)
 _TYPE = DIMENSIONS.index("type")
@@ -70,10 +70,10 @@ second_of_row = records.c.id.op(">>")(literal_column(str(ids.SEQUENCE_BITS)))
 
 def add_rows(connection: Connection, dialect: Dialect, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add new rows of `log_records`, ids assigned, to all buckets."""
-    _add(connection, dialect, _by_quarter(rows))
+    add_sums(connection, dialect, by_quarter(rows))
 
 
-def _by_quarter(rows: Iterable[Mapping[str, Any]]) -> _Sums:
+def by_quarter(rows: Iterable[Mapping[str, Any]]) -> Sums:
     """Add rows up by quarter and dimensions; most rows of a batch go into few sums."""
     gathered: dict[tuple[Any, ...], list[tuple[int, ...]]] = defaultdict(list)
     for row in rows:
@@ -88,40 +88,40 @@ def _by_quarter(rows: Iterable[Mapping[str, Any]]) -> _Sums:
     }
 
 
-def _coarser(sums: _Sums, span: int) -> _Sums:
+def _coarser(sums: Sums, span: int) -> Sums:
     """Add up by longer spans, of which those of the sums are parts."""
     return _added_up(((key[0] - key[0] % span, *key[1:]), numbers) for key, numbers in sums.items())
 
 
-def _of_site(sums: _Sums) -> _Sums:
+def _of_site(sums: Sums) -> Sums:
     """Add up by the dimensions of the site."""
     return _added_up((_site_positions(key), numbers) for key, numbers in sums.items())
 
 
-def _added_up(parts: Iterable[tuple[tuple[Any, ...], list[int]]]) -> _Sums:
-    found: _Sums = {}
+def _added_up(parts: Iterable[tuple[tuple[Any, ...], list[int]]]) -> Sums:
+    found: Sums = {}
     for key, numbers in parts:
         known = found.get(key)
         found[key] = numbers if known is None else [*map(add, known, numbers)]
     return found
 
 
-def _add(connection: Connection, dialect: Dialect, sums: _Sums, *, retained: int = 0) -> None:
-    """Add sums by quarters to the buckets of every span; usage without rows stays at quarters."""
-    by_hour = sums if retained else _coarser(sums, ids.HOUR)
-    fine = [(key[0], retained, *key[1:], *by_hour[key]) for key in sorted(by_hour)]
+def add_sums(connection: Connection, dialect: Dialect, sums: Sums, *, mark: int = 0) -> None:
+    """Add sums by quarters to the buckets of every span; usage without rows, of a mark, stays at quarters."""
+    by_hour = sums if mark else _coarser(sums, ids.HOUR)
+    fine = [(key[0], mark, *key[1:], *by_hour[key]) for key in sorted(by_hour)]
     dialect.add_up(connection, HOURLY.table, fine)
-    _add_to_site(connection, dialect, _of_site(sums), SITE.spans, retained=retained)
+    _add_to_site(connection, dialect, _of_site(sums), SITE.spans, mark=mark)
 
 
 def _add_to_site(
-    connection: Connection, dialect: Dialect, sums: _Sums, spans: Sequence[int], *, retained: int = 0
+    connection: Connection, dialect: Dialect, sums: Sums, spans: Sequence[int], *, mark: int = 0
 ) -> None:
     """Add the site's sums of a shorter span to the buckets of some spans, shortest first."""
     rows: list[tuple[Any, ...]] = []
     for span in spans:
         sums = _coarser(sums, span)
-        rows += [(span, key[0], retained, *key[1:], *sums[key]) for key in sorted(sums)]
+        rows += [(span, key[0], mark, *key[1:], *sums[key]) for key in sorted(sums)]
     dialect.add_up(connection, SITE.table, rows)
 
 
@@ -138,15 +138,13 @@ def build(connection: Connection, low: int, high: int) -> None:
     """Build the buckets of the days from second `low` to before `high` anew from the rows."""
     rows = [records.c.id >= ids.first_id(low), records.c.id < ids.first_id(high)]
     _delete(connection, HOURLY.table, low, high)
-    _add_selected(connection, HOURLY.table, _from_rows(HOURLY, ids.HOUR).where(*rows))
+    add_selected(connection, HOURLY.table, _from_rows(HOURLY, ids.HOUR).where(*rows))
     _delete(connection, SITE.table, low, high, span=QUARTER)
-    _add_selected(connection, SITE.table, _from_rows(SITE, QUARTER).where(*rows))
+    add_selected(connection, SITE.table, _from_rows(SITE, QUARTER).where(*rows))
     for finer, span in pairwise(SITE.spans):
         first, end = low - low % span, -(-high // span) * span
         _delete(connection, SITE.table, first, end, span=span)
-        _add_selected(
-            connection, SITE.table, _from_site(finer, span).where(*_between(site, first, end, finer))
-        )
+        add_selected(connection, SITE.table, from_site(finer, span).where(*between(site, first, end, finer)))
 
 
 def subtract(
@@ -156,23 +154,27 @@ def subtract(
     values: Mapping[str, Any],
     *,
     keep_usage: bool,
+    mark: int = retained.KEPT,
 ) -> None:
     """Take rows that are being deleted, those that meet all conditions, out of the buckets.
 
-    `keep_usage` moves their sums aside.
+    `keep_usage` moves their sums aside, to buckets of that mark, and has the rows remembered.
     """
-    sums = _quarters(connection, gone, values)
-    _add(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
+    sums = quarters(connection, gone, values)
+    add_sums(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
     if keep_usage:
-        kept = {key: [0, *numbers[1:]] for key, numbers in sums.items()}
-        _add(connection, dialect, kept, retained=1)
+        add_sums(connection, dialect, without_rows(sums), mark=mark)
+        retained.remember(connection, gone, values, mark=mark)
 
 
-def _quarters(
-    connection: Connection, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]
-) -> _Sums:
+def without_rows(sums: Sums, *, sign: int = 1) -> Sums:
+    """Return sums as they stand once the rows are gone."""
+    return {key: [0, *(sign * number for number in numbers[1:])] for key, numbers in sums.items()}
+
+
+def quarters(connection: Connection, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]) -> Sums:
     """Have rows added up by quarter and dimensions."""
-    found: _Sums = {}
+    found: Sums = {}
     for row in connection.execute(_from_rows(HOURLY, QUARTER).where(*where), values):
         bucket, _retained, *rest = row
         found[bucket, *rest[: len(DIMENSIONS)]] = rest[len(DIMENSIONS) :]
@@ -181,7 +183,7 @@ def _quarters(
 
 def drop_hours(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
     """Take all rows of whole hours, from second `low` to before `high`, out of the buckets."""
-    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*_between(site, low, high, ids.HOUR))
+    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*between(site, low, high, ids.HOUR))
     gone = {
         tuple(row[: len(SITE_DIMENSIONS) + 1]): [-number for number in row[len(SITE_DIMENSIONS) + 1 :]]
         for row in connection.execute(hours)
@@ -201,23 +203,8 @@ def drop_empty(connection: Connection, low: int, high: int) -> None:
 
 def _drop_empty(connection: Connection, table: Table, spans: Sequence[int], low: int, high: int) -> None:
     for span in spans:
-        where = _between(table, low - low % span, high, span)
+        where = between(table, low - low % span, high, span)
         connection.execute(delete(table).where(*where, table.c.rows <= 0))
-
-
-def drop_kept(connection: Connection, before: int, *, log_type: int | None) -> None:
-    """Delete the usage kept from earlier purges, up to the last whole quarter hour before a second."""
-    edge = before - before % QUARTER
-    of_type = [] if log_type is None else [site.c.type == log_type]
-    gone = [*_between(site, 0, edge, QUARTER, retained=1), *of_type]
-    for span in SITE.spans[1:]:
-        _add_selected(connection, site, _from_site(QUARTER, span, sign=-1, retained=1).where(*gone))
-    connection.execute(delete(site).where(*gone))
-    old = [hourly.c.retained == 1, hourly.c.bucket < edge]
-    old += [] if log_type is None else [hourly.c.type == log_type]
-    connection.execute(delete(hourly).where(*old))
-    spent = [site.c[name] == 0 for name in MEASURES]
-    connection.execute(delete(site).where(site.c.retained == 1, site.c.bucket < before, *spent))
 
 
 def days(connection: Connection) -> list[int]:
@@ -248,13 +235,13 @@ def _first_row(connection: Connection, second: int) -> int | None:
     return first
 
 
-def _between(table: Table, low: int, high: int, span: int, *, retained: int = 0) -> list[ColumnElement[bool]]:
-    where = [table.c.retained == retained, table.c.bucket >= low, table.c.bucket < high]
+def between(table: Table, low: int, high: int, span: int, *, mark: int = 0) -> list[ColumnElement[bool]]:
+    where = [table.c.retained == mark, table.c.bucket >= low, table.c.bucket < high]
     return [table.c.span == span, *where] if "span" in table.c else where
 
 
 def _delete(connection: Connection, table: Table, low: int, high: int, *, span: int = 0) -> None:
-    connection.execute(delete(table).where(*_between(table, low, high, span)))
+    connection.execute(delete(table).where(*between(table, low, high, span)))
 
 
 def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
@@ -268,13 +255,13 @@ def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
 
 
-def _from_site(finer: int, span: int, *, sign: int = 1, retained: int = 0) -> Select[*tuple[Any, ...]]:
+def from_site(finer: int, span: int, *, sign: int = 1, mark: int = 0) -> Select[*tuple[Any, ...]]:
     """Return the buckets of one span that the site's buckets of a shorter one make up."""
     names = _site_names
     bucket = bucket_of(site.c.bucket, span).label("bucket")
     sums = [dialects.total(site.c[name] * _number(sign)) for name in MEASURES]
     grouped = [bucket, *names]
-    keys = [_number(span).label("span"), bucket, _number(retained).label("retained"), *names]
+    keys = [_number(span).label("span"), bucket, _number(mark).label("retained"), *names]
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
 
 
@@ -282,5 +269,5 @@ def _number(value: int) -> ColumnElement[int]:
     return literal_column(str(value), BigInteger)
 
 
-def _add_selected(connection: Connection, table: Table, source: Select[*tuple[Any, ...]]) -> None:
+def add_selected(connection: Connection, table: Table, source: Select[*tuple[Any, ...]]) -> None:
     connection.execute(dialects.add_up(connection.dialect.name, table, source))

@@ -15,7 +15,20 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, ids, marks, pages, recording, retention, rollups, schema, search, sums
+from . import (
+    accounts,
+    dialects,
+    ids,
+    kept_usage,
+    marks,
+    pages,
+    recording,
+    retention,
+    rollups,
+    schema,
+    search,
+    sums,
+)
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -253,7 +266,7 @@ class LogStore:
             for part in found:
                 yield from self._purge_part(purge, part, most=most, owner=owner)
             if not purge.keep_usage:
-                drop = partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type)
+                drop = partial(kept_usage.drop, before=purge.before, log_type=purge.log_type)
                 self.write(drop, claims=[_PURGE])
         finally:
             self._release_purge(owner)

@@ -113,8 +113,9 @@ Index("log_contents_digest", contents.c.hour, contents.c.digest)
 def _buckets(name: str, key: Iterable[str]) -> Table:
     """Return a table of usage: `bucket` is the start of the span in epoch seconds (UTC).
 
-    Rows with `retained` = 1 hold the usage of rows that were purged while their usage was kept; in the hourly
-    table they stand at quarter hours, so that the days of every time zone stay exact.
+    Rows with `retained` = 1 hold the usage of rows that were purged while their usage was kept, those with 2
+    that of such rows whose usage lies in an archive; in the hourly table they stand at quarter hours, so that
+    the days of every time zone stay exact.
     """
     measures = (_number(measure) for measure in MEASURES)
     return Table(name, metadata, *_key(key), *measures, **dialects.CLUSTERED)
@@ -180,13 +181,16 @@ marks = Table(
 retained = Table(
     "log_retained",
     metadata,
-    # Which rows the usage with `retained` = 1 stems from, some at a time: the lowest and the highest of their
-    # ids, their type, and packed what each is known by, should it come back.
-    Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
-    Column("last_id", BigInteger, nullable=False),
+    Column("id", dialects.BigKey, primary_key=True, autoincrement=True),
+    # Which rows usage without rows stems from, some at a time: how that usage is marked in the buckets, their
+    # type, the lowest and the highest of their ids, and packed what each is known by should it come back.
+    Column("retained", BigInteger, nullable=False),
     Column("type", BigInteger, nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
     Column("packed", LargeBinary, nullable=False),
 )
+Index("log_retained_first", retained.c.first_id)
 
 imports = Table(
     "log_imports",

@@ -16,8 +16,11 @@ def upgrade() -> None:
     op.add_column("log_marks", Column("progress", dialects.PlainText))
     op.create_table(
         "log_retained",
-        Column("id", dialects.BigKey, primary_key=True, autoincrement=False),
-        Column("last_id", BigInteger, nullable=False),
+        Column("id", dialects.BigKey, primary_key=True, autoincrement=True),
+        Column("retained", BigInteger, nullable=False),
         Column("type", BigInteger, nullable=False),
+        Column("first_id", BigInteger, nullable=False),
+        Column("last_id", BigInteger, nullable=False),
         Column("packed", LargeBinary, nullable=False),
     )
+    op.create_index("log_retained_first", "log_retained", ["first_id"])
