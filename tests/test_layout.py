@@ -48,16 +48,16 @@ def roots(path: Path) -> set[str]:
 
 
 def test_there_are_modules_on_every_floor() -> None:
-    floors = ("store", "sources", "imports", "exports", "web", "cli", "client")
+    floors = ("store", "sources", "imports", "exports", "archives", "web", "cli", "client")
     assert all(on_floor(floor) for floor in floors)
 
 
-@pytest.mark.parametrize("path", on_floor("store", "sources", "imports", "exports"), ids=name_of)
+@pytest.mark.parametrize("path", on_floor("store", "sources", "imports", "exports", "archives"), ids=name_of)
 def test_the_store_and_the_sources_know_no_flask(path: Path) -> None:
     assert roots(path).isdisjoint({"flask", "werkzeug", "marshmallow", "flask_sqlalchemy", "flask_cors"})
 
 
-@pytest.mark.parametrize("path", on_floor("web", "sources", "exports"), ids=name_of)
+@pytest.mark.parametrize("path", on_floor("web", "sources", "exports", "archives"), ids=name_of)
 def test_the_web_floor_the_sources_and_the_exports_know_no_sql(path: Path) -> None:
     assert roots(path).isdisjoint({"sqlalchemy", "sqlite3", "flask_sqlalchemy"})
 
@@ -70,7 +70,7 @@ def test_the_client_needs_python_and_itself_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_floor_imports_a_higher_one(path: Path) -> None:
-    floors = ("store", "sources", "imports", "exports", "web", "cli")
+    floors = ("store", "sources", "imports", "exports", "archives", "web", "cli")
     own = path.relative_to(PACKAGE).parts[0]
     if own in floors:
         higher = floors[floors.index(own) + 1 :]

@@ -16,9 +16,10 @@ import click
 
 from ..errors import InvalidValue
 from ..imports.formats import FORMATS
+from ..imports.parquet import MAGIC
 from ..sources.gateways import Flavour
 from ..store.store import LogStore
-from . import file_importing, gateway_importing
+from . import archive_importing, file_importing, gateway_importing
 from .group import with_store
 from .output import json_option
 from .repeating import interval_option
@@ -54,11 +55,16 @@ def import_source(
 
     SOURCE is the database of a new-api or one-api gateway, as a URL (sqlite:///path, postgresql://...,
     mysql://...) or the path of an SQLite file; or a file of events, NDJSON or CSV, gzip or not; `-` reads
-    standard input.
+    standard input; or the folder of an archive, or a Parquet file of ours.
 
     An import that was interrupted goes on where it stopped when it is run again, and nothing is stored twice.
     Rows that cannot be stored are reported on standard error; the exit status is then 1.
     """
+    if _is_parquet(source):
+        _refuse({"--format": name, "--from": origin}, of="a file of lines")
+        _refuse({"--follow": follow, "--anew": anew or None}, of="the database of a gateway")
+        archive_importing.run(store, Path(source), dry_run=dry_run, as_json=as_json)
+        return
     with ExitStack() as stack:
         file = None if _is_url(source) else stack.enter_context(_opened(source))
         url = source if file is None else _url_of_sqlite(source, file)
@@ -75,6 +81,15 @@ def import_source(
 
 def _is_url(source: str) -> bool:
     return "://" in source or "@tcp(" in source
+
+
+def _is_parquet(source: str) -> bool:
+    """Whether the source is a folder, which is taken for an archive, or a Parquet file."""
+    path = Path(source)
+    if path.is_dir() or not path.is_file():
+        return path.is_dir()
+    with _opened(source) as file:
+        return _starts_with(file, MAGIC)
 
 
 def _url_of_sqlite(source: str, file: BinaryIO) -> str | None:

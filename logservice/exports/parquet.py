@@ -5,7 +5,7 @@ The package is looked for when it is needed: without it everything else works.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, BinaryIO
@@ -29,14 +29,18 @@ _FLAGS = frozenset({"is_stream"})
 class ParquetWriter:
     """Writes rows of some fields into a binary file: texts, flags, and numbers of 64 bits.
 
-    Raises InvalidValue where pyarrow is missing. Before `close` the file is no Parquet.
+    `about` is what the file says of itself. Raises InvalidValue where pyarrow is missing. Before `close` the
+    file is no Parquet.
     """
 
-    def __init__(self, file: BinaryIO, fields: Sequence[str]) -> None:
+    def __init__(
+        self, file: BinaryIO, fields: Sequence[str], *, about: Mapping[str, str] | None = None
+    ) -> None:
         if find_spec("pyarrow") is None:
-            raise InvalidValue("--format: Parquet needs pyarrow; pip install 'logservice[archive]'")
+            raise InvalidValue("Parquet needs pyarrow; pip install 'logservice[archive]'")
         self._arrow = import_module("pyarrow")
-        self._schema = self._arrow.schema([(name, self._type(name)) for name in fields])
+        columns = [(name, self._type(name)) for name in fields]
+        self._schema = self._arrow.schema(columns, metadata=dict(about or {}))
         parquet = import_module("pyarrow.parquet")
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
         self._group: list[Any] = []

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
-from . import archived_usage, ids, retained, rollups
+from . import archived_usage, identities, ids, retained, rollups
 from .dialects import Dialect
+from .records import Record
 from .rollups import QUARTER, SITE
-from .tables import MEASURES, hourly, site
+from .tables import DIMENSIONS, MEASURES, hourly, site
 
 _MARKS = (retained.KEPT, retained.ARCHIVED)
+#: What there is to know of usage without rows: the quarter hour, whose it is, and how much.
+FIELDS = ("bucket", *DIMENSIONS, *MEASURES[1:])
+#: The values of FIELDS, the quarter by its first second (UTC).
+Usage = tuple[Any, ...]
 
 
 def take_back(connection: Connection, dialect: Dialect, back: Iterable[Mapping[str, Any]]) -> None:
@@ -22,6 +27,40 @@ def take_back(connection: Connection, dialect: Dialect, back: Iterable[Mapping[s
         rollups.add_sums(connection, dialect, rollups.without_rows(sums, sign=-1), mark=mark)
         quarters = [key[0] for key in sums]
         drop_spent(connection, min(quarters), max(quarters) + QUARTER)
+
+
+def of(connection: Connection, low: int, high: int) -> list[Usage]:
+    """Return the usage from second `low` to before `high` that no archive has, in the order of its keys."""
+    inside = rollups.between(hourly, low, high, 0, mark=retained.KEPT)
+    found = select(*(hourly.c[name] for name in FIELDS)).where(*inside).order_by(*hourly.primary_key)
+    return [tuple(row) for row in connection.execute(found)]
+
+
+def move_to_archive(connection: Connection, dialect: Dialect, usage: Sequence[Usage]) -> None:
+    """Note that usage, all there is of some quarters and that no archive had, lies in an archive now."""
+    sums = _sums(usage)
+    rollups.add_sums(connection, dialect, rollups.without_rows(sums, sign=-1), mark=retained.KEPT)
+    rollups.add_sums(connection, dialect, sums, mark=retained.ARCHIVED)
+    low, high = usage[0][0], usage[-1][0] + QUARTER
+    drop_spent(connection, low, high)
+    retained.mark_archived(connection, ids.first_id(low), ids.first_id(high))
+
+
+def restore(connection: Connection, dialect: Dialect, usage: Sequence[Usage]) -> None:
+    """Add usage out of an archive; whose it is, is looked up as for events."""
+    width = 1 + len(DIMENSIONS)
+    whose = [Record(row[0], dict(zip(DIMENSIONS, row[1:width], strict=True))) for row in usage]
+    resolved = identities.resolve(connection, dialect, whose)
+    named = [
+        (row[0], *(owner[name] for name in DIMENSIONS), *row[width:])
+        for row, owner in zip(usage, resolved, strict=True)
+    ]
+    rollups.add_sums(connection, dialect, _sums(named), mark=retained.ARCHIVED)
+
+
+def _sums(usage: Sequence[Usage]) -> rollups.Sums:
+    width = 1 + len(DIMENSIONS)
+    return rollups.added_up((tuple(row[:width]), [0, *row[width:]]) for row in usage)
 
 
 def drop(connection: Connection, before: int, *, log_type: int | None) -> None:

@@ -23,8 +23,9 @@ from .tables import records, retained
 #: How usage without rows is marked in the buckets: kept by a purge, or lying in an archive as well.
 KEPT, ARCHIVED = 1, 2
 _MOST = 8_192
-_ABOUT = ("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "use_time_ms", "request_id")
-_about = itemgetter(*_ABOUT)
+#: What tells a row from others of the same id: what never changes of it.
+ABOUT = ("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "use_time_ms", "request_id")
+_about = itemgetter(*ABOUT)
 
 #: A row by its id and its checksum.
 Trace = tuple[int, int]
@@ -49,7 +50,7 @@ def traces(
     connection: Connection, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]
 ) -> list[tuple[int, Trace]]:
     """Return the type and the trace of all rows that meet some conditions, in order of their ids."""
-    columns = (records.c[name] for name in _ABOUT)
+    columns = (records.c[name] for name in ABOUT)
     found = connection.execute(select(records.c.id, *columns).where(*where).order_by(records.c.id), values)
     return [(about[0], (row_id, zlib.crc32(orjson.dumps(about)))) for row_id, *about in found]
 

@@ -9,12 +9,13 @@ again goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
-from . import contents, filters, ids, rollups, sums
+from . import contents, filters, ids, retained, rollups, sums
 from .dialects import Dialect
 from .filters import Filters
 from .ids import IdRange
@@ -118,7 +119,7 @@ def purge_batch(connection: Connection, dialect: Dialect, purge: Purge, batch: B
 
 def _whole(connection: Connection, dialect: Dialect, batch: Batch) -> Gone:
     span = batch.span
-    deleted = connection.execute(delete(records).where(*_inside(span))).rowcount
+    deleted = connection.execute(delete(records).where(*inside(span))).rowcount
     contents.forget_range(connection, dialect, span)
     rollups.drop_hours(connection, dialect, ids.second_of(span.low), ids.second_of(span.high))
     return Gone(deleted, is_done=True)
@@ -126,17 +127,35 @@ def _whole(connection: Connection, dialect: Dialect, batch: Batch) -> Gone:
 
 def _some(connection: Connection, dialect: Dialect, purge: Purge, batch: Batch, most: int) -> Gone:
     values, of_type = purge.query.values, filters.conditions(purge.query.filters.shape, records)
-    rows = select(records.c.id).where(*of_type, *_inside(batch.span)).order_by(records.c.id)
+    rows = select(records.c.id).where(*of_type, *inside(batch.span)).order_by(records.c.id)
     following = connection.scalar(rows.limit(1).offset(most), values)
     span = IdRange(batch.span.low, following or batch.span.high)
-    gone = [*of_type, *_inside(span)]
-    said = connection.scalars(select(records.c.content_id).where(*gone).distinct(), values).all()
-    rollups.subtract(connection, dialect, gone, values, keep_usage=purge.keep_usage)
-    deleted = connection.execute(delete(records).where(*gone), values).rowcount
-    contents.forget_unsaid(connection, dialect, span, said)
-    rollups.drop_empty(connection, ids.second_of(span.low), ids.second_of(span.high - 1) + 1)
+    mark = retained.KEPT if purge.keep_usage else None
+    deleted = take_away(connection, dialect, [*of_type, *inside(span)], values, span=span, mark=mark)
     return Gone(deleted, is_done=following is None)
 
 
-def _inside(span: IdRange) -> list[ColumnElement[bool]]:
+def take_away(
+    connection: Connection,
+    dialect: Dialect,
+    gone: Sequence[ColumnElement[bool]],
+    values: Mapping[str, Any],
+    *,
+    span: IdRange,
+    mark: int | None,
+) -> int:
+    """Delete the rows that meet all conditions, which lie in a range, and return how many.
+
+    Their usage stays under a mark of `retained`, or goes with them where there is none.
+    """
+    said = connection.scalars(select(records.c.content_id).where(*gone).distinct(), values).all()
+    rollups.subtract(connection, dialect, gone, values, mark=mark)
+    deleted = connection.execute(delete(records).where(*gone), values).rowcount
+    contents.forget_unsaid(connection, dialect, span, said)
+    rollups.drop_empty(connection, ids.second_of(span.low), ids.second_of(span.high - 1) + 1)
+    return deleted
+
+
+def inside(span: IdRange) -> list[ColumnElement[bool]]:
+    """Return the condition that a row lies in a range."""
     return [records.c.id >= span.low, records.c.id < span.high]

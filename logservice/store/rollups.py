@@ -90,15 +90,16 @@ def by_quarter(rows: Iterable[Mapping[str, Any]]) -> Sums:
 
 def _coarser(sums: Sums, span: int) -> Sums:
     """Add up by longer spans, of which those of the sums are parts."""
-    return _added_up(((key[0] - key[0] % span, *key[1:]), numbers) for key, numbers in sums.items())
+    return added_up(((key[0] - key[0] % span, *key[1:]), numbers) for key, numbers in sums.items())
 
 
 def _of_site(sums: Sums) -> Sums:
     """Add up by the dimensions of the site."""
-    return _added_up((_site_positions(key), numbers) for key, numbers in sums.items())
+    return added_up((_site_positions(key), numbers) for key, numbers in sums.items())
 
 
-def _added_up(parts: Iterable[tuple[tuple[Any, ...], list[int]]]) -> Sums:
+def added_up(parts: Iterable[tuple[tuple[Any, ...], list[int]]]) -> Sums:
+    """Add up sums that have the same key."""
     found: Sums = {}
     for key, numbers in parts:
         known = found.get(key)
@@ -153,16 +154,15 @@ def subtract(
     gone: Sequence[ColumnElement[bool]],
     values: Mapping[str, Any],
     *,
-    keep_usage: bool,
-    mark: int = retained.KEPT,
+    mark: int | None = None,
 ) -> None:
     """Take rows that are being deleted, those that meet all conditions, out of the buckets.
 
-    `keep_usage` moves their sums aside, to buckets of that mark, and has the rows remembered.
+    With a mark of `retained` their sums are moved to buckets of that mark, and the rows written down.
     """
     sums = quarters(connection, gone, values)
     add_sums(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
-    if keep_usage:
+    if mark is not None:
         add_sums(connection, dialect, without_rows(sums), mark=mark)
         retained.remember(connection, gone, values, mark=mark)
 

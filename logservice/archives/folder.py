@@ -1,0 +1,75 @@
+"""The folder of an archive: `rows/2026-05-01.parquet`, and beside it `usage/` for usage without rows.
+
+What came later for a day lies in `2026-05-01.2.parquet` and so on. A file that is not whole yet has a name
+that begins with a dot and ends with `.part`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+ROWS, USAGE = "rows", "usage"
+
+
+class Folder:
+    """The folder of one archive. Raises OSError where it cannot be made or written to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        """Make what is missing of it; only its owner may look inside, as is so of a database."""
+        for folder in (self.path, self.path / ROWS, self.path / USAGE):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def files(self, kind: str) -> list[Path]:
+        """Return the whole files of a kind, in the order of their days."""
+        return sorted((self.path / kind).glob("[!.]*.parquet"))
+
+    def new_name(self, kind: str, second: int) -> str:
+        """Return a name, within the folder, that no file of the day of a second has."""
+        day = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d")
+        for number in count(1):
+            name = f"{kind}/{day}.parquet" if number == 1 else f"{kind}/{day}.{number}.parquet"
+            if not os.path.lexists(self.path / name):
+                break
+        return name
+
+    def part(self, name: str) -> Path:
+        """Return where a file lies until it is whole."""
+        path = self.path / name
+        return path.with_name(f".{path.name}.part")
+
+    def parts(self) -> list[Path]:
+        """Return the files that are not whole, or were not named yet."""
+        return [part for kind in (ROWS, USAGE) for part in (self.path / kind).glob(".*.part")]
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """Give a file to write that is on disk when the block ends well, and gone when it does not."""
+        part = self.part(name)
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(number, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+    def name_part(self, name: str) -> None:
+        """Give a file its name, for good, once it counts."""
+        part = self.part(name)
+        os.replace(part, self.path / name)
+        folder = os.open(part.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
