@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Join,
     Select,
+    Subquery,
     Table,
     Text,
     bindparam,
@@ -145,6 +146,19 @@ class oldest_along_index(FunctionElement[int]):
     inherit_cache = True
 
 
+class json_lines(FunctionElement[Any]):
+    """`json_lines(rows)`: the rows of a subquery, in its order, as lines of JSON with a key for each column.
+
+    The driver gives them as text or as bytes, None for no rows.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, rows: Subquery) -> None:
+        super().__init__(*rows.c)
+        self.name_of_rows = rows.name
+
+
 def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
     left, right = (compiler.process(clause, **options) for clause in element.clauses)
     return spelling.format(left, right)
@@ -224,6 +238,27 @@ def _oldest_along_index_sqlite(element: oldest_along_index, compiler: Any, **opt
 def _oldest_along_index(element: oldest_along_index, compiler: Any, **options: Any) -> str:
     row_id = compiler.process(element.clauses, **options)
     return f"{row_id} >> {BLOCK_BITS}, {row_id}"
+
+
+@compiles(json_lines, "sqlite")
+def _json_lines_sqlite(element: json_lines, compiler: Any, **options: Any) -> str:
+    """Spell it as bytes: texts would be decoded by the driver, only to be encoded again."""
+    pairs = (f"'{column.name}', {_json_sqlite(column, compiler, **options)}" for column in element.clauses)
+    return f"CAST(group_concat(json_object({', '.join(pairs)}), char(10)) || char(10) AS BLOB)"
+
+
+def _json_sqlite(column: ColumnElement[Any], compiler: Any, **options: Any) -> str:
+    value: str = compiler.process(column, **options)
+    if isinstance(column.type, Boolean):
+        return f"CASE WHEN {value} THEN json('true') ELSE json('false') END"
+    return value
+
+
+@compiles(json_lines)
+def _json_lines(element: json_lines, compiler: Any, **options: Any) -> str:
+    """Spell it with the function that writes no spaces."""
+    rows = compiler.preparer.quote(element.name_of_rows)
+    return f"string_agg(CAST(row_to_json({rows}) AS TEXT), chr(10)) || chr(10)"
 
 
 def total(expression: ColumnElement[int], *, where: ColumnElement[bool] | None = None) -> ColumnElement[int]:
