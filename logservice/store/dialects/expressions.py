@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Join,
     Select,
-    Subquery,
     Table,
     Text,
     bindparam,
@@ -146,17 +145,20 @@ class oldest_along_index(FunctionElement[int]):
     inherit_cache = True
 
 
-class json_lines(FunctionElement[Any]):
-    """`json_lines(rows)`: the rows of a subquery, in its order, as lines of JSON with a key for each column.
+class json_line(FunctionElement[str]):
+    """`json_line(*columns)`: a row as an object of JSON, without spaces, by the labels of its columns."""
 
-    The driver gives them as text or as bytes, None for no rows.
+    type = Text()
+    inherit_cache = True
+
+
+class joined_lines(FunctionElement[Any]):
+    """`joined_lines(column)`: the texts of all rows in their order, each as a line; None for no rows.
+
+    The driver gives them as text or as bytes.
     """
 
     inherit_cache = True
-
-    def __init__(self, rows: Subquery) -> None:
-        super().__init__(*rows.c)
-        self.name_of_rows = rows.name
 
 
 def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
@@ -240,11 +242,10 @@ def _oldest_along_index(element: oldest_along_index, compiler: Any, **options: A
     return f"{row_id} >> {BLOCK_BITS}, {row_id}"
 
 
-@compiles(json_lines, "sqlite")
-def _json_lines_sqlite(element: json_lines, compiler: Any, **options: Any) -> str:
-    """Spell it as bytes: texts would be decoded by the driver, only to be encoded again."""
+@compiles(json_line, "sqlite")
+def _json_line_sqlite(element: json_line, compiler: Any, **options: Any) -> str:
     pairs = (f"'{column.name}', {_json_sqlite(column, compiler, **options)}" for column in element.clauses)
-    return f"CAST(group_concat(json_object({', '.join(pairs)}), char(10)) || char(10) AS BLOB)"
+    return f"json_object({', '.join(pairs)})"
 
 
 def _json_sqlite(column: ColumnElement[Any], compiler: Any, **options: Any) -> str:
@@ -254,11 +255,27 @@ def _json_sqlite(column: ColumnElement[Any], compiler: Any, **options: Any) -> s
     return value
 
 
-@compiles(json_lines)
-def _json_lines(element: json_lines, compiler: Any, **options: Any) -> str:
-    """Spell it with the function that writes no spaces."""
-    rows = compiler.preparer.quote(element.name_of_rows)
-    return f"string_agg(CAST(row_to_json({rows}) AS TEXT), chr(10)) || chr(10)"
+@compiles(json_line)
+def _json_line(element: json_line, compiler: Any, **options: Any) -> str:
+    """Spell it with the function that takes rows: the one that takes pairs writes spaces."""
+    cells = (
+        f"{compiler.process(column, **options)} AS {compiler.preparer.quote(column.name)}"
+        for column in element.clauses
+    )
+    row = f"(SELECT {', '.join(cells)}) AS line"
+    return f"(SELECT CAST(row_to_json(line) AS TEXT) FROM {row})"  # noqa: S608 - columns
+
+
+@compiles(joined_lines, "sqlite")
+def _joined_lines_sqlite(element: joined_lines, compiler: Any, **options: Any) -> str:
+    """Spell it as bytes: a text would be decoded by the driver, only to be encoded again."""
+    lines = compiler.process(element.clauses, **options)
+    return f"CAST(group_concat({lines}, char(10)) || char(10) AS BLOB)"
+
+
+@compiles(joined_lines)
+def _joined_lines(element: joined_lines, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, chr(10)) || chr(10)"
 
 
 def total(expression: ColumnElement[int], *, where: ColumnElement[bool] | None = None) -> ColumnElement[int]:
