@@ -95,6 +95,8 @@ def test_lines_hold_numbers_and_flags_as_they_were(store: LogStore) -> None:
     store.record([make_record(quota=sign * 10**12, is_stream=sign > 0, use_time_ms=1999) for sign in (-1, 1)])
     written = b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
     assert [json.loads(line) for line in written.split(b"\n")[:-1]] == raw_rows(store)
+    # To Python, 1 and true are equal.
+    assert written.count(b'"is_stream":true') == written.count(b'"is_stream":false') == 1
 
 
 @law
