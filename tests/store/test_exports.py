@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from logservice.store import exports, ids
-from logservice.store.exports import batches
+from logservice.store.exports import batches, lines
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
 from logservice.store.queries import Query
@@ -67,6 +68,35 @@ def test_an_export_is_the_list_turned_round_and_goes_on_behind_any_row(
         behind = [0, *row_ids(all_of_it)][min(place, len(all_of_it))]
         rest = exported(module_store, **{**asked, "span": span.cut(behind + 1, None)})
         assert rest == [row for row in all_of_it if row["id"] > behind]
+
+
+@law
+@given(log=logs, filters=queries, span=spans)
+def test_the_database_writes_the_lines_that_we_would_write(
+    module_store: LogStore, log: list[Row], filters: Filters, span: IdRange
+) -> None:
+    filled(module_store, log)
+    for scope in scopes(module_store):
+        query = Query(scope, filters, span)
+        rows = [row for batch in batches(module_store, query, fields=FIELDS) for row in batch]
+        ours = msgspec.json.Encoder().encode_lines(rows)
+        assert b"".join(lines(module_store, query, fields=FIELDS)) == ours
+
+
+def test_lines_hold_every_text_as_it_was(store: LogStore) -> None:
+    every = "".join(map(chr, range(1, 0x180))) + '"\\/\u2028\u2029\ufeff 充值 😀 \U0010ffff {"a":"\\u001f"}'
+    texts = (every, "", "null", every[::-1])
+    store.record([make_record(content=text, model_name=text[-99:], other={"text": text}) for text in texts])
+    written = b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
+    assert [json.loads(line) for line in written.split(b"\n")[:-1]] == raw_rows(store)
+
+
+def test_lines_hold_numbers_and_flags_as_they_were(store: LogStore) -> None:
+    store.record([make_record(quota=sign * 10**12, is_stream=sign > 0, use_time_ms=1999) for sign in (-1, 1)])
+    written = b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
+    assert [json.loads(line) for line in written.split(b"\n")[:-1]] == raw_rows(store)
+    # To Python, 1 and true are equal.
+    assert written.count(b'"is_stream":true') == written.count(b'"is_stream":false') == 1
 
 
 @law
@@ -171,6 +201,9 @@ def test_fewer_rows_are_read_at_once_where_they_are_long(
 
     assert sum(sizes) == 60
     assert max(sizes) <= 2 * exports.MOST_TEXT // 60_000
+    pieces = list(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
+    assert sum(piece.count(b"\n") for piece in pieces) == 60
+    assert max(map(len, pieces)) <= 2 * exports.MOST_TEXT
 
 
 @pytest.mark.parametrize("span", [IdRange(5, 5), IdRange(ids.OPEN_END, ids.OPEN_END), IdRange(2**63, 9)])
@@ -181,6 +214,7 @@ def test_an_empty_range_gives_nothing(store: LogStore, span: IdRange) -> None:
 
 def test_an_empty_log_gives_nothing(store: LogStore) -> None:
     assert exported(store) == exported(store, filters=Filters({"model_name": "x"})) == []
+    assert b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS)) == b""
 
 
 @pytest.mark.parametrize(

@@ -57,28 +57,27 @@ def test_a_role_opens_its_own_doors_only(
         assert_error(answer, 403, "role")
 
 
+STRANGERS: list[Headers] = [
+    {},
+    {"Authorization": ""},
+    {"Authorization": "Bearer"},
+    {"Authorization": "Bearer "},
+    bearer("nobody-has-this-token"),
+    bearer(ALICE_TOKEN.upper()),
+    bearer(ALICE_KEY),
+    {"Authorization": f"Basic {ALICE_TOKEN}"},
+    {"New-API-User": "1"},
+]
+
+
 @pytest.mark.parametrize(("method", "path", "roles"), DOORS)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": ""},
-        {"Authorization": "Bearer"},
-        {"Authorization": "Bearer "},
-        bearer("nobody-has-this-token"),
-        bearer(ALICE_TOKEN.upper()),
-        bearer(ALICE_KEY),
-        {"Authorization": f"Basic {ALICE_TOKEN}"},
-        {"New-API-User": "1"},
-    ],
-    ids=str,
-)
 def test_strangers_are_asked_for_an_access_token(
-    client: FlaskClient, method: str, path: str, roles: set[str], headers: Headers
+    client: FlaskClient, method: str, path: str, roles: set[str]
 ) -> None:
-    answer = client.open(path, method=method, headers=headers)
-    assert_error(answer, 401, "access token")
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for headers in STRANGERS:
+        answer = client.open(path, method=method, headers=headers)
+        assert_error(answer, 401, "access token")
+        assert answer.headers["WWW-Authenticate"] == "Bearer", headers
 
 
 @pytest.mark.parametrize("header", ["Bearer {}", "bearer {}", "BEARER   {}", "{}", "  {}  "])

@@ -145,6 +145,22 @@ class oldest_along_index(FunctionElement[int]):
     inherit_cache = True
 
 
+class json_line(FunctionElement[str]):
+    """`json_line(*columns)`: a row as an object of JSON, without spaces, by the labels of its columns."""
+
+    type = Text()
+    inherit_cache = True
+
+
+class joined_lines(FunctionElement[Any]):
+    """`joined_lines(column)`: the texts of all rows in their order, each as a line; None for no rows.
+
+    The driver gives them as text or as bytes.
+    """
+
+    inherit_cache = True
+
+
 def _spelt(element: FunctionElement[bool], compiler: Any, spelling: str, **options: Any) -> str:
     left, right = (compiler.process(clause, **options) for clause in element.clauses)
     return spelling.format(left, right)
@@ -224,6 +240,42 @@ def _oldest_along_index_sqlite(element: oldest_along_index, compiler: Any, **opt
 def _oldest_along_index(element: oldest_along_index, compiler: Any, **options: Any) -> str:
     row_id = compiler.process(element.clauses, **options)
     return f"{row_id} >> {BLOCK_BITS}, {row_id}"
+
+
+@compiles(json_line, "sqlite")
+def _json_line_sqlite(element: json_line, compiler: Any, **options: Any) -> str:
+    pairs = (f"'{column.name}', {_json_sqlite(column, compiler, **options)}" for column in element.clauses)
+    return f"json_object({', '.join(pairs)})"
+
+
+def _json_sqlite(column: ColumnElement[Any], compiler: Any, **options: Any) -> str:
+    value: str = compiler.process(column, **options)
+    if isinstance(column.type, Boolean):
+        return f"CASE WHEN {value} THEN json('true') ELSE json('false') END"
+    return value
+
+
+@compiles(json_line)
+def _json_line(element: json_line, compiler: Any, **options: Any) -> str:
+    """Spell it with the function that takes rows: the one that takes pairs writes spaces."""
+    cells = (
+        f"{compiler.process(column, **options)} AS {compiler.preparer.quote(column.name)}"
+        for column in element.clauses
+    )
+    row = f"(SELECT {', '.join(cells)}) AS line"
+    return f"(SELECT CAST(row_to_json(line) AS TEXT) FROM {row})"  # noqa: S608 - columns
+
+
+@compiles(joined_lines, "sqlite")
+def _joined_lines_sqlite(element: joined_lines, compiler: Any, **options: Any) -> str:
+    """Spell it as bytes: a text would be decoded by the driver, only to be encoded again."""
+    lines = compiler.process(element.clauses, **options)
+    return f"CAST(group_concat({lines}, char(10)) || char(10) AS BLOB)"
+
+
+@compiles(joined_lines)
+def _joined_lines(element: joined_lines, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, chr(10)) || chr(10)"
 
 
 def total(expression: ColumnElement[int], *, where: ColumnElement[bool] | None = None) -> ColumnElement[int]:
