@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import Unavailable
-from . import marks, records
+from . import marks, purging, records
 from .log_types import LogType
 from .policy import Rule
 from .retention import Purge
@@ -51,7 +51,7 @@ class Maintenance:
         found = []
         for rule in self._rules:
             purge = rule.purge(self._store.clock(), keep_usage=self._keep_usage)
-            rows = self._store.to_purge(purge)
+            rows = purging.to_go(self._store, purge)
             found.append(Due(rule, purge, rows, rows * size // total if total else 0))
         return found
 
@@ -65,7 +65,7 @@ class Maintenance:
             before = self._store.status()["database_bytes"]
             purged: dict[str, int] = {}
             for due in self.due():
-                for rows in self._store.purge(due.purge):
+                for rows in purging.carry_out(self._store, due.purge):
                     purged[due.rule.name] = purged.get(due.rule.name, 0) + rows
                     self._hold()
                     yield rows

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
@@ -160,7 +161,7 @@ def test_only_administrators_delete(client: FlaskClient) -> None:
 
 def test_a_second_purge_is_refused_while_one_is_running(client: FlaskClient, store: LogStore) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    running = store.purge(Purge(HOUR + 1), batch=3)
+    running = purging.carry_out(store, Purge(HOUR + 1), batch=3)
     assert next(running) == 3
     answer = client.delete(f"/api/log/?target_timestamp={HOUR + 1}", headers=ROOT)
     assert_error(answer, 409, "purge")
@@ -171,7 +172,7 @@ def test_a_second_purge_is_refused_while_one_is_running(client: FlaskClient, sto
 
 def test_a_purge_that_was_cut_short_makes_way_for_the_next(client: FlaskClient, store: LogStore) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    running = store.purge(Purge(HOUR + 1), batch=3)
+    running = purging.carry_out(store, Purge(HOUR + 1), batch=3)
     next(running)
     running.close()
     assert purge(client, HOUR + 1) == 2
@@ -179,7 +180,7 @@ def test_a_purge_that_was_cut_short_makes_way_for_the_next(client: FlaskClient, 
 
 def test_the_mark_of_a_killed_purge_expires(client: FlaskClient, store: LogStore, clock) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    killed = store.purge(Purge(HOUR + 1), batch=3)
+    killed = purging.carry_out(store, Purge(HOUR + 1), batch=3)
     next(killed)
     clock.now += 3600
     assert purge(client, HOUR + 1) == 2
