@@ -36,8 +36,8 @@ def test_rows_whose_time_is_over_go(run: Run) -> None:
 
 def test_a_dry_run_shows_what_would_go(run: Run) -> None:
     headings, line = assert_done(run("maintain", "--dry-run")).splitlines()
-    assert headings.split() == ["TYPE", "OLDER", "THAN", "ROWS", "BYTES,", "ABOUT"]
-    assert line.split()[::2] == ["error", "2"]
+    assert headings.split() == ["TYPE", "OLDER", "THAN", "ROWS", "BYTES,", "ABOUT", "REASON"]
+    assert line.split()[::2] == ["error", "2", "age"]
 
     [figures] = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
     assert (figures["type"], figures["rows"]) == ("error", 2)
