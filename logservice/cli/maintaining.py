@@ -70,8 +70,8 @@ def _once(maintenance: Maintenance, *, as_json: bool) -> None:
 def _complain(excess: Excess) -> None:
     echo_note(
         f"The log takes {excess.taken:,} bytes, more than the {excess.cap:,} of LOGSERVICE_MAX_DB_SIZE, and"
-        " nothing more may go: rows of this hour stay, those of types that LOGSERVICE_RETENTION does not name,"
-        " and usage."
+        " nothing more may go: rows of this hour, of types that LOGSERVICE_RETENTION does not name, and usage"
+        " stay."
     )
 
 
