@@ -121,9 +121,13 @@ class Maintenance:
         if not excess.is_over:
             return
         while excess.is_over_goal and (step := size_cap.next_step(self._store, types, excess)):
+            before = purged.total()
             for rule in self._rules:
                 purge = Purge(step.before, rule.log_type, self._keep_usage)
                 yield from self._counted(purge, rule, purged)
+            if purged.total() == before:
+                # The buckets count rows that are not there: to go on would have no end.
+                break
             excess = size_cap.measure(self._store, self._cap)
         self.excess = excess if excess.is_over else None
 

@@ -85,9 +85,10 @@ class _Run:
 
     def batches(self) -> Iterator[int]:
         """Do it, yielding the number of rows that each transaction deleted."""
-        self._progress = replace(self._progress, to_go=to_go(self._store, self._purge))
         with self._store.reading() as connection:
+            rows = retention.to_go(connection, self._purge)
             found = retention.batches(connection, self._purge, most=self._most)
+        self._progress = replace(self._progress, to_go=rows)
         self._store.write(self._hold, claims=[_CLAIM])
         try:
             for part in found:
