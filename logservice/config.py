@@ -52,6 +52,11 @@ def size(value: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def optional_size(value: str) -> int | None:
+    """Read a number of bytes, or nothing."""
+    return size(value) if value.strip() else None
+
+
 def switch(value: str) -> bool:
     """Read 1 or 0, true or false, yes or no, on or off."""
     if value.strip().lower() not in _BOOLEANS:
@@ -106,6 +111,12 @@ class Settings:
     retention: str = _setting(
         "",
         "How long rows are kept, by type: consume=90d,error=14d; types that are not named are kept for ever.",
+    )
+    max_db_size: int | None = _setting(
+        None,
+        "Bytes the log may take, such as 10GB, before `maintain` deletes the oldest rows of types that"
+        " LOGSERVICE_RETENTION names; empty for no limit.",
+        optional_size,
     )
     legacy_status: bool = _setting(
         False, "Answer failures with status 200 (401 excepted), as old clients expect.", switch

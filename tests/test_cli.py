@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shlex
 import signal
 import socket
@@ -29,12 +30,14 @@ from logservice import LogService, create_app
 from logservice.cli import demonstration, logservice, output, serving, times
 from logservice.errors import InvalidValue, Unavailable
 from logservice.imports.lines import LONGEST_LINE
-from logservice.store import accounts
+from logservice.store import accounts, ids
+from logservice.store.filters import Filters
 from logservice.store.imports import Imports
 from logservice.store.records import hash_key
+from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from logservice.store.tables import records, tokens
-from tests.commands import RUNNER, app_in, assert_done, assert_error, invoke
+from tests.commands import RUNNER, URL, app_in, assert_done, assert_error, invoke
 
 NOW = 1_750_000_000
 SECRET = "a-secret-of-more-than-16"
@@ -373,6 +376,33 @@ def test_purge_deletes_old_rows(run: Run, peek: LogStore, args: list[str], left:
     purged = json.loads(assert_done(run("purge", "--before", "90d", *args, "--json")))
     assert (purged["rows"], purged["dry_run"]) == (30 - left, False)
     assert peek.count_all() == peek.count_raw() == left
+
+
+@pytest.mark.parametrize(("args", "requests"), [([], 20), (["--keep-usage"], 30)])
+def test_purge_takes_usage_along_unless_it_is_to_be_kept(
+    run: Run, peek: LogStore, args: list[str], requests: int
+) -> None:
+    fill(run)
+    assert_done(run("purge", "--before", "90d", "--type", "consume", *args))
+    calls = peek.statistics(Scope.site(), Filters(), ids.between(), asked=2)
+    assert (peek.count_raw(), calls["requests"]) == (20, requests)
+
+
+def test_purge_shows_on_a_terminal_how_far_it_is(run: Run, tmp_path: Path) -> None:
+    fill(run)
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-m", "logservice", "purge", "--before", "90d"]
+    environ = {**os.environ, "LOGSERVICE_DATABASE_URL": URL, "LOGSERVICE_INSTANCE_PATH": str(tmp_path)}
+    done = subprocess.run(
+        command, env=environ, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60, check=True
+    )
+    os.close(theirs)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+
+    assert done.stdout.startswith("Deleted 20 rows")
+    assert "Purging" in shown
+    assert "100%" in shown
 
 
 def test_purge_can_only_count(run: Run, peek: LogStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -36,8 +37,8 @@ def test_rows_whose_time_is_over_go(run: Run) -> None:
 
 def test_a_dry_run_shows_what_would_go(run: Run) -> None:
     headings, line = assert_done(run("maintain", "--dry-run")).splitlines()
-    assert headings.split() == ["TYPE", "OLDER", "THAN", "ROWS", "BYTES,", "ABOUT"]
-    assert line.split()[::2] == ["error", "2"]
+    assert headings.split() == ["TYPE", "OLDER", "THAN", "ROWS", "BYTES,", "ABOUT", "REASON"]
+    assert line.split()[::2] == ["error", "2", "age"]
 
     [figures] = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
     assert (figures["type"], figures["rows"]) == ("error", 2)
@@ -70,3 +71,57 @@ def test_a_retention_that_cannot_be_read_refuses_to_start(
     monkeypatch.setenv("LOGSERVICE_RETENTION", value)
 
     assert_error(run("user", "list"), "LOGSERVICE_RETENTION: ")
+
+
+# The size cap
+
+
+def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGSERVICE_RETENTION", "error=900d")
+    assert assert_done(run("maintain")) == "Deleted 0 rows.\n"
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "1KB")
+
+    by_age, by_size = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
+    assert (by_age["rows"], by_age["reason"]) == (0, "age")
+    assert (by_size["type"], by_size["rows"], by_size["reason"]) == ("error", 2, "size")
+    assert assert_done(run("maintain", "--dry-run")).splitlines()[-1].split()[::2] == ["error", "2", "size"]
+
+    result = run("maintain")
+
+    assert (result.exit_code, result.stdout) == (0, "Deleted 2 rows.\n")
+    assert re.match(
+        r"The log takes [0-9,]+ bytes, more than the 1,000 of LOGSERVICE_MAX_DB_SIZE", result.stderr
+    )
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_cap_that_is_not_reached_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSERVICE_RETENTION", "error=900d")
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "10GB")
+
+    assert assert_done(run("maintain")) == "Deleted 0 rows.\n"
+
+
+def test_a_cap_without_a_rule_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSERVICE_RETENTION", "")
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "10GB")
+
+    assert_error(run("maintain"), "LOGSERVICE_RETENTION names are deleted, and it names none")
+    assert_error(run("maintain", "--dry-run"), "LOGSERVICE_MAX_DB_SIZE: only rows of types")
+
+
+@pytest.mark.parametrize("value", ["0", "ten", "10TB", "-1GB"])
+def test_a_cap_that_cannot_be_read_refuses_to_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", value)
+
+    assert_error(run("user", "list"), "LOGSERVICE_MAX_DB_SIZE: ")
+
+
+def test_an_empty_cap_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "")
+
+    assert assert_done(run("maintain")) == "Deleted 2 rows.\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import InvalidValue
-from ..store import log_types
+from ..store import log_types, purging
 from ..store.retention import Purge
 from ..store.store import LogStore
 from . import times
@@ -26,17 +26,20 @@ def init_db(store: LogStore) -> None:
     "--before", required=True, metavar="TIME", help="Epoch seconds, ISO 8601 or an age such as 90d."
 )
 @click.option("--type", "log_type", metavar="TYPE", help="Only rows of this type, by number or name.")
+@click.option("--keep-usage", is_flag=True, help="Leave what the rows used in the statistics.")
 @click.option("--dry-run", is_flag=True, help="Only count the rows.")
 @json_option
 @with_store
-def purge(store: LogStore, before: str, log_type: str | None, dry_run: bool, as_json: bool) -> None:
-    """Delete rows older than TIME, with their usage.
+def purge(
+    store: LogStore, *, before: str, log_type: str | None, keep_usage: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Delete rows older than TIME, with their usage unless that is to be kept.
 
     An age is written 30m, 12h, 90d or 2w; ISO 8601 without a zone is UTC. A purge that is
     cut short leaves a sound log, and running it again goes on where it stopped.
     """
-    old = Purge(before=_before(before, store.clock()), log_type=_type(log_type))
-    rows = store.to_purge(old) if dry_run else _purge(store, old)
+    old = Purge(before=_before(before, store.clock()), log_type=_type(log_type), keep_usage=keep_usage)
+    rows = purging.to_go(store, old) if dry_run else _purge(store, old)
     if as_json:
         echo_json({"before": old.before, "type": old.log_type, "rows": rows, "dry_run": dry_run})
         return
@@ -62,8 +65,8 @@ def rebuild(store: LogStore, as_json: bool) -> None:
 
 def _purge(store: LogStore, old: Purge) -> int:
     deleted = 0
-    with progress("Purging", store.to_purge(old)) as advance:
-        for rows in store.purge(old):
+    with progress("Purging", purging.to_go(store, old)) as advance:
+        for rows in purging.carry_out(store, old):
             deleted += rows
             advance(rows, rows)
     return deleted

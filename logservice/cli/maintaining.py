@@ -6,8 +6,9 @@ import time
 
 import click
 
-from ..errors import Conflict, Unavailable
+from ..errors import Conflict, InvalidValue, Unavailable
 from ..store.maintenance import Due, Maintenance
+from ..store.size_cap import Excess
 from ..store.store import LogStore
 from ..web.state import current_state
 from .group import with_store
@@ -24,11 +25,17 @@ from .repeating import interval_option, until_told_to_stop
 def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool, as_json: bool) -> None:
     """Delete rows that LOGSERVICE_RETENTION no longer keeps, and give their space back.
 
-    Their usage stays in the statistics. Only one maintenance is under way at a time: a second one says so,
-    and leaves it at that.
+    Where the log takes more than LOGSERVICE_MAX_DB_SIZE, the oldest rows of the types named there go,
+    until it takes 90 % of that. The usage of deleted rows stays in the statistics. Only one maintenance is
+    under way at a time: a second one says so, and leaves it at that.
     """
-    rules = current_state().retention
-    maintenance = Maintenance(store, rules, keep_usage=not drop_usage)
+    rules, cap = current_state().retention, current_state().settings.max_db_size
+    if cap is not None and not rules:
+        raise InvalidValue(
+            "LOGSERVICE_MAX_DB_SIZE: only rows of types that LOGSERVICE_RETENTION names are deleted, and it"
+            " names none"
+        )
+    maintenance = Maintenance(store, rules, keep_usage=not drop_usage, cap=cap)
     if dry_run:
         _show(maintenance.due(), as_json=as_json)
         return
@@ -56,6 +63,16 @@ def _once(maintenance: Maintenance, *, as_json: bool) -> None:
         echo_json({"deleted": deleted})
     else:
         click.echo(f"Deleted {deleted:,} rows.")
+    if maintenance.excess is not None:
+        _complain(maintenance.excess)
+
+
+def _complain(excess: Excess) -> None:
+    echo_note(
+        f"The log takes {excess.taken:,} bytes, more than the {excess.cap:,} of LOGSERVICE_MAX_DB_SIZE, and"
+        " nothing more may go: rows of this hour, of types that LOGSERVICE_RETENTION does not name, and usage"
+        " stay."
+    )
 
 
 def _again(maintenance: Maintenance, *, as_json: bool) -> None:
@@ -70,10 +87,23 @@ def _show(due: list[Due], *, as_json: bool) -> None:
     if as_json:
         echo_json(
             [
-                {"type": one.rule.name, "before": one.purge.before, "rows": one.rows, "bytes": one.bytes}
+                {
+                    "type": one.rule.name,
+                    "before": one.purge.before,
+                    "rows": one.rows,
+                    "bytes": one.bytes,
+                    "reason": _reason(one),
+                }
                 for one in due
             ]
         )
         return
-    rows = [[one.rule.name, moment(one.purge.before), f"{one.rows:,}", f"{one.bytes:,}"] for one in due]
-    echo_table(["TYPE", "OLDER THAN", "ROWS", "BYTES, ABOUT"], rows)
+    rows = [
+        [one.rule.name, moment(one.purge.before), f"{one.rows:,}", f"{one.bytes:,}", _reason(one)]
+        for one in due
+    ]
+    echo_table(["TYPE", "OLDER THAN", "ROWS", "BYTES, ABOUT", "REASON"], rows)
+
+
+def _reason(due: Due) -> str:
+    return "size" if due.by_size else "age"

@@ -2,58 +2,79 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
-from ..errors import Unavailable
-from . import marks, records
+from . import purging, records, size_cap
+from .holding import Holding
 from .log_types import LogType
 from .policy import Rule
 from .retention import Purge
+from .size_cap import Excess
 from .store import LogStore
-from .writer import Claim
 
-log = logging.getLogger("logservice")
-
-_NAME = "maintenance"
-_CLAIM = Claim(_NAME)
 #: Pages that are given back at once: about ten milliseconds of work.
 _PAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a rule has to purge: rows, and about how many bytes they take."""
+    """What has to go by a rule, or because the log is too large: rows, and about how many bytes they take."""
 
     rule: Rule
     purge: Purge
     rows: int
     bytes: int
+    by_size: bool = False
 
 
 class Maintenance:
-    """Applies rules to a log. `keep_usage` leaves the usage of purged rows in the statistics."""
+    """Applies rules to a log. `keep_usage` leaves the usage of purged rows in the statistics.
 
-    def __init__(self, store: LogStore, rules: Sequence[Rule], *, keep_usage: bool = True) -> None:
+    While the log takes more than `cap` bytes, the oldest rows of types that have a rule go, whatever it says.
+    """
+
+    def __init__(
+        self, store: LogStore, rules: Sequence[Rule], *, keep_usage: bool = True, cap: int | None = None
+    ) -> None:
         self._store = store
         self._rules = rules
         self._keep_usage = keep_usage
-        self._owner = marks.new_owner()
-        self._renewed = 0.0
+        self._cap = cap
+        #: What the log still took beyond its cap when no more rows could go.
+        self.excess: Excess | None = None
 
     def due(self) -> list[Due]:
-        """Return what each rule would purge now; the bytes are a share of what the whole log takes."""
-        total, size = self._store.count_all(), self._store.status()["database_bytes"]
+        """Return what would go now by each rule; the bytes are a share of what the whole log takes."""
+        total, size = self._store.count_all(), self._store.size()
         found = []
         for rule in self._rules:
             purge = rule.purge(self._store.clock(), keep_usage=self._keep_usage)
-            rows = self._store.to_purge(purge)
+            rows = purging.to_go(self._store, purge)
             found.append(Due(rule, purge, rows, rows * size // total if total else 0))
-        return found
+        return [*found, *self._due_by_size(found, total, size)]
+
+    def _due_by_size(self, found: Sequence[Due], total: int, size: int) -> list[Due]:
+        """Return what would go besides, because the log is too large even then."""
+        if self._cap is None:
+            return []
+        gone, freed = sum(due.rows for due in found), sum(due.bytes for due in found)
+        excess = Excess(self._cap, size - freed, total - gone)
+        if not excess.is_over:
+            return []
+        edges = {due.rule.log_type: due.purge.before for due in found}
+        step = size_cap.oldest(self._store, edges, excess.rows_too_many)
+        if step is None:
+            return []
+        return [due for due in (self._besides(one, step.before, size / total) for one in found) if due.rows]
+
+    def _besides(self, due: Due, before: int, width: float) -> Due:
+        """Return what goes up to `before` beyond what a rule takes; a row takes `width` bytes."""
+        purge = replace(due.purge, before=max(before, due.purge.before))
+        rows = purging.to_go(self._store, purge) - due.rows
+        return Due(due.rule, purge, rows, int(rows * width), by_size=True)
 
     def run(self) -> Iterator[int]:
         """Purge what is due and give the space back, yielding the number of rows of each batch.
@@ -61,51 +82,71 @@ class Maintenance:
         What was done is noted as one system row. Raises Conflict while another maintenance or purge is under
         way.
         """
-        with self._held():
+        with Holding(self._store, "maintenance") as holding:
             before = self._store.status()["database_bytes"]
-            purged: dict[str, int] = {}
-            for due in self.due():
-                for rows in self._store.purge(due.purge):
-                    purged[due.rule.name] = purged.get(due.rule.name, 0) + rows
-                    self._hold()
-                    yield rows
-            self._give_back()
-            if any(purged.values()):
-                self._note(purged, before - self._store.status()["database_bytes"])
+            by_age: Counter[str] = Counter()
+            by_size: Counter[str] = Counter()
+            for rule in self._rules:
+                purge = rule.purge(self._store.clock(), keep_usage=self._keep_usage)
+                yield from self._counted(purge, rule, by_age, holding)
+            yield from self._shrink(by_size, holding)
+            self._give_back(holding)
+            if by_age.total() or by_size.total():
+                self._note(by_age, by_size, before - self._store.status()["database_bytes"])
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        self._hold()
-        try:
-            yield
-        finally:
-            # Whoever runs again has to take the mark again, however soon that is.
-            self._renewed = 0.0
-            try:
-                self._store.write(partial(marks.release, name=_NAME, owner=self._owner), claims=[_CLAIM])
-            except Unavailable:
-                # What failed before is what the caller has to hear; the mark expires by itself.
-                log.warning("the mark of a maintenance could not be taken back")
+    def _counted(self, purge: Purge, rule: Rule, purged: Counter[str], holding: Holding) -> Iterator[int]:
+        """Carry out a purge, counting its rows by the name of their type."""
+        for rows in purging.carry_out(self._store, purge):
+            purged[rule.name] += rows
+            holding.renew()
+            yield rows
 
-    def _hold(self) -> None:
-        """Take the mark, or renew it before it expires."""
-        if time.monotonic() - self._renewed > marks.LIFETIME / 4 or not self._renewed:
-            hold = partial(marks.hold, name=_NAME, owner=self._owner, now=int(self._store.clock()))
-            self._store.write(hold, claims=[_CLAIM])
-            self._renewed = time.monotonic()
+    def _shrink(self, purged: Counter[str], holding: Holding) -> Iterator[int]:
+        """Purge the oldest rows, step by step, while the log is larger than it may be."""
+        self.excess = None
+        if self._cap is None:
+            return
+        types = [rule.log_type for rule in self._rules]
+        excess = size_cap.measure(self._store, self._cap)
+        if not excess.is_over:
+            return
+        while excess.is_over_goal and (step := size_cap.next_step(self._store, types, excess)):
+            before = purged.total()
+            for rule in self._rules:
+                purge = Purge(step.before, rule.log_type, self._keep_usage)
+                yield from self._counted(purge, rule, purged, holding)
+            if purged.total() == before:
+                # The buckets count rows that are not there: to go on would have no end.
+                break
+            excess = size_cap.measure(self._store, self._cap)
+        self.excess = excess if excess.is_over else None
 
-    def _give_back(self) -> None:
+    def _give_back(self, holding: Holding) -> None:
         """Give pages that are free back to the file system, in steps between which others write."""
         step: Callable[..., bool] = partial(self._store.dialect.give_back, pages=_PAGES)
         while self._store.write(step, is_long=True):
-            self._hold()
+            holding.renew()
+        # What was given back lies in the write-ahead log until that is folded back.
+        self._store.size()
 
-    def _note(self, purged: dict[str, int], freed: int) -> None:
-        counts = ", ".join(f"{rows:,} {name}" for name, rows in purged.items())
+    def _note(self, by_age: Mapping[str, int], by_size: Mapping[str, int], freed: int) -> None:
+        reasons = {"retention": by_age, "size cap": by_size}
+        said = [
+            f"{reason}: deleted {_counts(rows)}" for reason, rows in reasons.items() if any(rows.values())
+        ]
         usage = "kept" if self._keep_usage else "dropped"
         event = {
             "type": int(LogType.SYSTEM),
-            "content": f"retention: deleted {counts} rows; their usage was {usage}",
-            "other": {"deleted": purged, "usage": usage, "bytes_given_back": max(freed, 0)},
+            "content": f"{'; '.join(said)}; their usage was {usage}",
+            "other": {
+                "deleted": by_age,
+                "deleted_by_size": by_size,
+                "usage": usage,
+                "bytes_given_back": max(freed, 0),
+            },
         }
         self._store.record([records.from_mapping(event, now=self._store.clock())])
+
+
+def _counts(purged: Mapping[str, int]) -> str:
+    return ", ".join(f"{rows:,} {name}" for name, rows in purged.items() if rows) + " rows"

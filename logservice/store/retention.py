@@ -1,10 +1,9 @@
 """Purging old rows in batches, each with its buckets and its contents in one transaction.
 
 What to purge is found through the buckets: hours that hold no row to purge are never looked at. A batch is
-whole hours where all rows of them go, for then their buckets go too and need no counting. Of an hour of very
-many rows, of one that is cut, and where rows of one type go from among others, as many rows go at once as
-others can wait for. A purge that is cut short between two batches leaves a consistent log, and running it
-again goes on where it stopped.
+whole hours where that is few enough rows, for then the buckets of these rows go too and need no counting. Of
+an hour of very many rows, and of one that is cut, as many rows go at once as others can wait for. A purge
+that is cut short between two batches leaves a consistent log, and running it again goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select, true
 
 from . import contents, filters, ids, retained, rollups, sums
 from .dialects import Dialect
@@ -21,11 +20,14 @@ from .filters import Filters
 from .ids import IdRange
 from .prepared import Reader
 from .queries import Query
+from .rollups import Hours
 from .scope import Scope
-from .tables import hourly, records
+from .tables import records, site
 
 #: How many times as many rows as usual go at once to take an hour whole, which is quicker.
 _LARGEST = 2
+#: How many times as many rows as go at once may stay in hours that are joined: what they say has to be read.
+_MOST_STAY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,14 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A range of ids within one week and its number of rows to purge; `whole` hours lose all they hold."""
+    """A range of ids within one week and its number of rows to purge; `stay` is how many stay among them.
+
+    It is `whole` where the range is one of whole hours, which lose all their rows to purge at once.
+    """
 
     span: IdRange
     rows: int
+    stay: int
     whole: bool
 
 
@@ -81,8 +87,7 @@ def batches(connection: Connection, purge: Purge, *, most: int) -> list[Batch]:
     joined: list[Batch] = []
     for hour in _hours(connection, purge):
         if joined and _fit(joined[-1], hour, most):
-            last = joined.pop()
-            joined.append(Batch(IdRange(last.span.low, hour.span.high), last.rows + hour.rows, whole=True))
+            joined.append(_together(joined.pop(), hour))
         else:
             joined.append(replace(hour, whole=hour.whole and hour.rows <= _LARGEST * most))
     return joined
@@ -90,29 +95,31 @@ def batches(connection: Connection, purge: Purge, *, most: int) -> list[Batch]:
 
 def _fit(one: Batch, other: Batch, most: int) -> bool:
     week = ids.first_id(ids.WEEK)
-    fits = one.whole and other.whole and one.rows + other.rows <= most
-    return fits and one.span.low // week == other.span.low // week
+    fits = one.rows + other.rows <= most and one.stay + other.stay <= _MOST_STAY * most
+    return one.whole and other.whole and fits and one.span.low // week == other.span.low // week
+
+
+def _together(one: Batch, other: Batch) -> Batch:
+    span = IdRange(one.span.low, other.span.high)
+    return Batch(span, one.rows + other.rows, one.stay + other.stay, whole=True)
 
 
 def _hours(connection: Connection, purge: Purge) -> Iterator[Batch]:
     """Yield the hours that hold rows to purge, oldest first, the last one up to the target."""
-    query = purge.query
-    wanted = [
-        *filters.conditions(query.filters.shape, hourly),
-        hourly.c.rows > 0,
-        hourly.c.bucket < purge.before,
-    ]
-    found = select(hourly.c.bucket, func.sum(hourly.c.rows)).where(*wanted)
-    grouped = found.group_by(hourly.c.bucket).order_by(hourly.c.bucket)
-    for hour, rows in connection.execute(grouped, query.values).all():
+    goes = true() if purge.log_type is None else site.c.type == purge.log_type
+    rows = func.sum(case((goes, site.c.rows), else_=0))
+    held = [site.c.span == ids.HOUR, site.c.retained == 0, site.c.bucket < purge.before]
+    found = select(site.c.bucket, rows, func.sum(site.c.rows)).where(*held)
+    grouped = found.group_by(site.c.bucket).having(rows > 0).order_by(site.c.bucket)
+    for hour, going, present in connection.execute(grouped).all():
         end = min(hour + ids.HOUR, purge.before)
-        whole = purge.takes_all and end == hour + ids.HOUR
-        yield Batch(IdRange(ids.first_id(hour), ids.first_id(end)), int(rows), whole)
+        span = IdRange(ids.first_id(hour), ids.first_id(end))
+        yield Batch(span, int(going), int(present - going), whole=end == hour + ids.HOUR)
 
 
 def purge_batch(connection: Connection, dialect: Dialect, purge: Purge, batch: Batch, *, most: int) -> Gone:
     """Delete the rows of a batch, or up to `most` of them if it is not whole."""
-    if batch.whole:
+    if batch.whole and purge.takes_all:
         return _whole(connection, dialect, batch)
     return _some(connection, dialect, purge, batch, most)
 
@@ -121,17 +128,20 @@ def _whole(connection: Connection, dialect: Dialect, batch: Batch) -> Gone:
     span = batch.span
     deleted = connection.execute(delete(records).where(*inside(span))).rowcount
     contents.forget_range(connection, dialect, span)
-    rollups.drop_hours(connection, dialect, ids.second_of(span.low), ids.second_of(span.high))
+    rollups.drop_hours(connection, dialect, Hours(ids.second_of(span.low), ids.second_of(span.high)))
     return Gone(deleted, is_done=True)
 
 
 def _some(connection: Connection, dialect: Dialect, purge: Purge, batch: Batch, most: int) -> Gone:
     values, of_type = purge.query.values, filters.conditions(purge.query.filters.shape, records)
     rows = select(records.c.id).where(*of_type, *inside(batch.span)).order_by(records.c.id)
-    following = connection.scalar(rows.limit(1).offset(most), values)
+    following = None if batch.whole else connection.scalar(rows.limit(1).offset(most), values)
     span = IdRange(batch.span.low, following or batch.span.high)
+    low, high = ids.second_of(span.low), ids.second_of(span.high - 1) + 1
+    hours = Hours(low, high, purge.log_type) if batch.whole else None
     mark = retained.KEPT if purge.keep_usage else None
-    deleted = take_away(connection, dialect, [*of_type, *inside(span)], values, span=span, mark=mark)
+    gone = [*of_type, *inside(span)]
+    deleted = take_away(connection, dialect, gone, values, span=span, mark=mark, hours=hours)
     return Gone(deleted, is_done=following is None)
 
 
@@ -143,16 +153,19 @@ def take_away(
     *,
     span: IdRange,
     mark: int | None,
+    hours: Hours | None = None,
 ) -> int:
     """Delete the rows that meet all conditions, which lie in a range, and return how many.
 
-    Their usage stays under a mark of `retained`, or goes with them where there is none.
+    Their usage stays under a mark of `retained`, or goes with them where there is none. `hours` are given where
+    they are whole, and the conditions name nothing but them and their type.
     """
     said = connection.scalars(select(records.c.content_id).where(*gone).distinct(), values).all()
-    rollups.subtract(connection, dialect, gone, values, mark=mark)
+    rollups.subtract(connection, dialect, gone, values, mark=mark, hours=hours)
     deleted = connection.execute(delete(records).where(*gone), values).rowcount
     contents.forget_unsaid(connection, dialect, span, said)
-    rollups.drop_empty(connection, ids.second_of(span.low), ids.second_of(span.high - 1) + 1)
+    if hours is None:
+        rollups.drop_empty(connection, ids.second_of(span.low), ids.second_of(span.high - 1) + 1)
     return deleted
 
 

@@ -44,6 +44,19 @@ class Rollup:
     dimensions: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Whole hours, from second `low` to before `high`, and what is in them of one type or of all."""
+
+    low: int
+    high: int
+    log_type: int | None = None
+
+    def of_type(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return what narrows a table of buckets to the type."""
+        return [] if self.log_type is None else [table.c.type == self.log_type]
+
+
 HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
 #: Each span is four to seven of the one before, so that few buckets make up any range.
 SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
@@ -155,13 +168,18 @@ def subtract(
     values: Mapping[str, Any],
     *,
     mark: int | None = None,
+    hours: Hours | None = None,
 ) -> None:
     """Take rows that are being deleted, those that meet all conditions, out of the buckets.
 
-    With a mark of `retained` their sums are moved to buckets of that mark, and the rows written down.
+    With a mark of `retained` their sums are moved to buckets of that mark, and the rows written down. Where
+    they are all that is in some `hours`, what goes need not be counted.
     """
-    sums = quarters(connection, gone, values)
-    add_sums(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
+    sums = quarters(connection, gone, values) if mark is not None or hours is None else {}
+    if hours is None:
+        add_sums(connection, dialect, {key: [-number for number in numbers] for key, numbers in sums.items()})
+    else:
+        drop_hours(connection, dialect, hours)
     if mark is not None:
         add_sums(connection, dialect, without_rows(sums), mark=mark)
         retained.remember(connection, gone, values, mark=mark)
@@ -181,17 +199,18 @@ def quarters(connection: Connection, where: Sequence[ColumnElement[bool]], value
     return found
 
 
-def drop_hours(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
-    """Take all rows of whole hours, from second `low` to before `high`, out of the buckets."""
-    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*between(site, low, high, ids.HOUR))
+def drop_hours(connection: Connection, dialect: Dialect, hours: Hours) -> None:
+    """Take all rows of whole hours out of the buckets."""
+    low, high, of_type = hours.low, hours.high, hours.of_type(site)
+    found = select(site.c.bucket, *_site_names, *_site_measures)
     gone = {
         tuple(row[: len(SITE_DIMENSIONS) + 1]): [-number for number in row[len(SITE_DIMENSIONS) + 1 :]]
-        for row in connection.execute(hours)
+        for row in connection.execute(found.where(*between(site, low, high, ids.HOUR), *of_type))
     }
     _add_to_site(connection, dialect, gone, SITE.spans[2:])
     for span in SITE.spans[:2]:
-        _delete(connection, site, low, high, span=span)
-    _delete(connection, HOURLY.table, low, high)
+        _delete(connection, site, low, high, *of_type, span=span)
+    _delete(connection, HOURLY.table, low, high, *hours.of_type(hourly))
     _drop_empty(connection, SITE.table, SITE.spans[2:], low, high)
 
 
@@ -240,8 +259,10 @@ def between(table: Table, low: int, high: int, span: int, *, mark: int = 0) -> l
     return [table.c.span == span, *where] if "span" in table.c else where
 
 
-def _delete(connection: Connection, table: Table, low: int, high: int, *, span: int = 0) -> None:
-    connection.execute(delete(table).where(*between(table, low, high, span)))
+def _delete(
+    connection: Connection, table: Table, low: int, high: int, *where: ColumnElement[bool], span: int = 0
+) -> None:
+    connection.execute(delete(table).where(*between(table, low, high, span), *where))
 
 
 def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:

@@ -15,20 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import (
-    accounts,
-    dialects,
-    ids,
-    kept_usage,
-    marks,
-    pages,
-    recording,
-    retention,
-    rollups,
-    schema,
-    search,
-    sums,
-)
+from . import accounts, dialects, ids, pages, recording, rollups, schema, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -37,7 +24,6 @@ from .prepared import Reader
 from .queries import Query
 from .recording import Post, week_claim
 from .records import Record
-from .retention import Batch, Gone, Purge
 from .scope import Scope
 from .tables import records
 from .usage import Grouping, Usage, usage
@@ -45,8 +31,6 @@ from .writer import Claim, GroupCommitWriter
 
 T = TypeVar("T")
 log = logging.getLogger("logservice")
-
-_PURGE = Claim("purge")
 
 
 class LogStore:
@@ -239,62 +223,17 @@ class LogStore:
         """Return figures about the database file or server, for operators."""
         return self.dialect.status()
 
+    def size(self) -> int:
+        """Return about how many bytes the log takes, without room in its files that is free for new rows."""
+        self.dialect.shorten()
+        return self.write(partial(self.dialect.size, rows=self.count_all()), is_long=True)
+
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
         with self.reading() as connection:
             return connection.scalar(select(func.count()).select_from(records)) or 0
 
     # -- maintenance ---------------------------------------------------------------------------------------
-
-    def to_purge(self, purge: Purge) -> int:
-        """Return how many rows a purge would delete."""
-        with self._snapshot() as connection:
-            return retention.to_go(connection, purge)
-
-    def purge(self, purge: Purge, *, batch: int | None = None) -> Iterator[int]:
-        """Delete old rows in batches, yielding the number deleted by each.
-
-        Every batch is one transaction with its buckets and contents; other writers get their turn in between.
-        `batch` is about how many rows go in one; twice as many when that takes an hour whole. Raises Conflict
-        while another purge is under way.
-        """
-        owner, most = marks.new_owner(), batch or self.dialect.purge_batch
-        self.write(partial(self._hold_purge, owner=owner), claims=[_PURGE])
-        try:
-            with self.reading() as connection:
-                found = retention.batches(connection, purge, most=most)
-            for part in found:
-                yield from self._purge_part(purge, part, most=most, owner=owner)
-            if not purge.keep_usage:
-                drop = partial(kept_usage.drop, before=purge.before, log_type=purge.log_type)
-                self.write(drop, claims=[_PURGE])
-        finally:
-            self._release_purge(owner)
-
-    def _purge_part(self, purge: Purge, part: Batch, *, most: int, owner: str) -> Iterator[int]:
-        claims = [_PURGE, week_claim(ids.second_of(part.span.low), shared=False)]
-        done = False
-        while not done:
-            work = partial(self._purge_batch, purge=purge, part=part, most=most, owner=owner)
-            gone = self.write(work, claims=claims, is_long=True)
-            yield gone.rows
-            done = gone.is_done
-
-    def _release_purge(self, owner: str) -> None:
-        try:
-            self.write(partial(marks.release, name="purge", owner=owner), claims=[_PURGE])
-        except Unavailable:
-            # What failed before is what the caller has to hear; the mark expires by itself.
-            log.warning("the mark of a purge could not be taken back")
-
-    def _hold_purge(self, connection: Connection, *, owner: str) -> None:
-        marks.hold(connection, "purge", owner, now=int(self.clock()))
-
-    def _purge_batch(
-        self, connection: Connection, *, purge: Purge, part: Batch, most: int, owner: str
-    ) -> Gone:
-        self._hold_purge(connection, owner=owner)
-        return retention.purge_batch(connection, self.dialect, purge, part, most=most)
 
     def rebuild(self) -> Iterator[int]:
         """Build the buckets anew from the rows, yielding the start of each day once it is done."""

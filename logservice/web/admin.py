@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from flask import Blueprint, Response
 
+from ..store import purging
 from ..store.retention import Purge
 from ..store.scope import Scope
 from . import exporting, reading
@@ -62,6 +65,14 @@ def export(query: Query) -> Response:
     return exporting.attached(query, Scope.site(), ADMIN)
 
 
+@bp.get("/purge", strict_slashes=False, merge_slashes=False)
+@requires("admin")
+def purge_under_way() -> Response:
+    """How far the purge is that goes on, whichever process does it."""
+    found = purging.under_way(current_state().store)
+    return success({"running": False} if found is None else {"running": True, **asdict(found)})
+
+
 @bp.delete("", strict_slashes=False, merge_slashes=False)
 @requires("admin")
 @takes(Purging)
@@ -73,4 +84,4 @@ def purge(query: Query) -> Response:
     if target > store.clock():
         raise ApiError(400, "target_timestamp: lies in the future")
     wanted = Purge(target, log_type=query["type"], keep_usage=query["keep_usage"])
-    return success(sum(store.purge(wanted)))
+    return success(sum(purging.carry_out(store, wanted)))

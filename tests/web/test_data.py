@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
@@ -141,5 +142,5 @@ def test_nobody_else_sees_them(client: FlaskClient, path: str, headers: Headers,
 def test_hours_outlive_their_rows(client: FlaskClient, store: LogStore) -> None:
     some_events(client)
     before = rows(client, **asked())
-    list(store.purge(Purge(NOW, keep_usage=True)))
+    list(purging.carry_out(store, Purge(NOW, keep_usage=True)))
     assert rows(client, **asked()) == before

@@ -79,6 +79,14 @@ class Dialect(abc.ABC):
         """Return figures about the engine, for operators."""
         return {}
 
+    def shorten(self) -> None:
+        """Have files that grew for a while made short before the next long work of the writer."""
+        return
+
+    @abc.abstractmethod
+    def size(self, connection: Connection, *, rows: int) -> int:
+        """Return about how many bytes the log takes, free room left out; `rows` are in `log_records`."""
+
     # -- transactions --------------------------------------------------------------------------------------
 
     @abc.abstractmethod

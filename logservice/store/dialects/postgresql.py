@@ -45,6 +45,7 @@ from .base import Dialect
 from .expressions import add_up
 from .postgresql_ids import new_ids
 from .postgresql_sessions import NAMES, OwnSessions, Sessions, SharedSessions, change_settings
+from .postgresql_size import unused
 
 log = logging.getLogger("logservice")
 
@@ -129,6 +130,9 @@ class PostgreSQLDialect(Dialect):
     def status(self) -> dict[str, Any]:
         with self.reading() as connection:
             return {"database_bytes": connection.scalar(_SIZE)}
+
+    def size(self, connection: Connection, *, rows: int) -> int:
+        return (connection.scalar(_SIZE) or 0) - unused(connection, rows=rows)
 
     # -- transactions --------------------------------------------------------------------------------------
 

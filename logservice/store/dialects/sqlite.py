@@ -67,6 +67,7 @@ class SQLiteDialect(Dialect):
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._connection: Connection | None = None
         self._inherited: Connection | None = None
+        self._is_to_be_short = False
         listen_to_reader(engine, self.path)
         # Opened when they are needed, and kept few: who reads much reads on for a while.
         self._much = create_engine(reading_url(self.path), pool_size=1, **_pool(waiting_time))
@@ -125,6 +126,16 @@ class SQLiteDialect(Dialect):
     def status(self) -> dict[str, Any]:
         return {"database_bytes": self.path.stat().st_size, "wal_bytes": self.wal.size()}
 
+    def shorten(self) -> None:
+        self._is_to_be_short = True
+
+    def size(self, connection: Connection, *, rows: int) -> int:
+        pages, free, width = (
+            driver(connection).execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * width + self.wal.size())
+
     # -- transactions --------------------------------------------------------------------------------------
 
     @contextmanager
@@ -149,8 +160,10 @@ class SQLiteDialect(Dialect):
             yield
 
     def tidy(self) -> None:
-        if self._connection is not None:
-            self.wal.fold_back(driver(self._connection), waiting_time=self.waiting_time)
+        cut_off, self._is_to_be_short = self._is_to_be_short, False
+        connection = self._open() if cut_off else self._connection
+        if connection is not None:
+            self.wal.fold_back(driver(connection), waiting_time=self.waiting_time, cut_off=cut_off)
 
     def is_wanted(self) -> bool:
         try:

@@ -37,18 +37,21 @@ class WriteAheadLog:
         """Return the size of the file in bytes, whatever part of it is in use."""
         return self._file.stat().st_size if self._file.exists() else 0
 
-    def fold_back(self, connection: sqlite3.Connection, *, waiting_time: float) -> None:
+    def fold_back(
+        self, connection: sqlite3.Connection, *, waiting_time: float, cut_off: bool = False
+    ) -> None:
         """Make a checkpoint if the log has grown enough, so that it is written from its start again.
 
-        Overwriting is quicker than growing, so the file is cut off only when a reader once made it very long.
+        Overwriting is quicker than growing, so the file is cut off only when a reader once made it very long,
+        or on demand, which is for any length.
         While a reader needs it, the next attempt waits for as much growth again: each one costs a flush.
         """
         try:
-            if not self._is_due():
+            if not cut_off and not self._is_due():
                 return
             size = self.size()
-            mode = "TRUNCATE" if size > _LONGEST * CHECKPOINT_BYTES else "RESTART"
-            wait = _WAITED_FOR_READERS if size > 2 * CHECKPOINT_BYTES else 0
+            mode = "TRUNCATE" if cut_off or size > _LONGEST * CHECKPOINT_BYTES else "RESTART"
+            wait = _WAITED_FOR_READERS if cut_off or size > 2 * CHECKPOINT_BYTES else 0
             connection.execute(f"PRAGMA busy_timeout={wait}")
             try:
                 connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()

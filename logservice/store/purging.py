@@ -1,0 +1,138 @@
+"""Purges as they are carried out: one at a time in whatever process, batch by batch, seen by all.
+
+Every batch is one transaction with its buckets and contents, and renews the mark that keeps other purges
+out; other writers get their turn in between. The mark says how far the purge is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ..errors import Unavailable
+from . import ids, kept_usage, marks, retention
+from .recording import week_claim
+from .retention import Batch, Gone, Purge
+from .store import LogStore
+from .writer import Claim
+
+log = logging.getLogger("logservice")
+
+_NAME = "purge"
+_CLAIM = Claim(_NAME)
+#: Rows take so many times as long where others of their hours stay, or their usage.
+_SLOWER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a purge is: rows `deleted` and still `to_go`, and when it began and went on last."""
+
+    before: int
+    type: int | None
+    keep_usage: bool
+    deleted: int
+    to_go: int
+    started_at: int
+    updated_at: int
+
+
+def to_go(store: LogStore, purge: Purge) -> int:
+    """Return how many rows a purge would delete."""
+    with store.reading() as connection:
+        return retention.to_go(connection, purge)
+
+
+def under_way(store: LogStore) -> Progress | None:
+    """Return how far the purge is that goes on in any process, or None; one that was killed is none."""
+    with store.reading() as connection:
+        found = marks.progress(connection, _NAME, now=int(store.clock()))
+    return None if found is None else Progress(**found)
+
+
+def carry_out(store: LogStore, purge: Purge, *, batch: int | None = None) -> Iterator[int]:
+    """Delete old rows in batches, yielding the number deleted by each.
+
+    `batch` is about how many rows go in one; twice as many when that takes an hour whole. Raises Conflict
+    while another purge is under way. One that is cut short between batches is finished by the next.
+    """
+    usual = store.dialect.purge_batch // (1 if purge.takes_all else _SLOWER)
+    return _Run(store, purge, most=batch or usual).batches()
+
+
+class _Run:
+    """One purge, its mark and its progress."""
+
+    def __init__(self, store: LogStore, purge: Purge, *, most: int) -> None:
+        self._store = store
+        self._purge = purge
+        self._most = most
+        self._owner = marks.new_owner()
+        now = int(store.clock())
+        self._progress = Progress(
+            before=purge.before,
+            type=purge.log_type,
+            keep_usage=purge.keep_usage,
+            deleted=0,
+            to_go=0,
+            started_at=now,
+            updated_at=now,
+        )
+
+    def batches(self) -> Iterator[int]:
+        """Do it, yielding the number of rows that each transaction deleted."""
+        with self._store.reading() as connection:
+            rows = retention.to_go(connection, self._purge)
+            found = retention.batches(connection, self._purge, most=self._most)
+        self._progress = replace(self._progress, to_go=rows)
+        self._store.write(self._hold, claims=[_CLAIM])
+        try:
+            for part in found:
+                yield from self._part(part)
+            if not self._purge.keep_usage:
+                self._store.write(self._drop_kept, claims=[_CLAIM])
+        finally:
+            self._release()
+
+    def _part(self, part: Batch) -> Iterator[int]:
+        claims = [_CLAIM, week_claim(ids.second_of(part.span.low), shared=False)]
+        is_done = False
+        while not is_done:
+            work = partial(self._delete, part=part)
+            gone, self._progress = self._store.write(work, claims=claims, is_long=True)
+            yield gone.rows
+            is_done = gone.is_done
+
+    def _delete(self, connection: Connection, part: Batch) -> tuple[Gone, Progress]:
+        """Delete a batch; return what is gone and how far the purge is then, for it may be undone."""
+        gone = retention.purge_batch(connection, self._store.dialect, self._purge, part, most=self._most)
+        before = self._progress
+        progress = replace(
+            before,
+            deleted=before.deleted + gone.rows,
+            to_go=max(before.to_go - gone.rows, 0),
+            updated_at=int(self._store.clock()),
+        )
+        self._hold(connection, progress)
+        return gone, progress
+
+    def _drop_kept(self, connection: Connection) -> None:
+        self._hold(connection)
+        kept_usage.drop(connection, self._purge.before, log_type=self._purge.log_type)
+
+    def _hold(self, connection: Connection, progress: Progress | None = None) -> None:
+        """Take the mark or renew it, and note the progress on it."""
+        now = int(self._store.clock())
+        marks.hold(connection, _NAME, self._owner, now=now, progress=asdict(progress or self._progress))
+
+    def _release(self) -> None:
+        release = partial(marks.release, name=_NAME, owner=self._owner)
+        try:
+            self._store.write(release, claims=[_CLAIM])
+        except Unavailable:
+            # What failed before is what the caller has to hear; the mark expires by itself.
+            log.warning("the mark of a purge could not be taken back")
