@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .checking import check
 from .database import init_db, purge, rebuild
 from .demonstration import demo
 from .exporting import export
@@ -30,6 +31,6 @@ def logservice(context: click.Context) -> None:
 
 for command in (
     *(serve, demo, init_db, user, token, import_source, export),
-    *(statement, maintain, purge, rebuild),
+    *(statement, maintain, purge, check, rebuild),
 ):
     logservice.add_command(command)

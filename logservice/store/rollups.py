@@ -48,6 +48,9 @@ HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
 #: Each span is four to seven of the one before, so that few buckets make up any range.
 SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
 
+#: A second, or a parameter that stands for one.
+Bound = int | ColumnElement[int]
+
 _SUMMED = MEASURES[2:]
 
 # Sums by key. A key begins with the start of the bucket; sums are in the order of MEASURES.
@@ -135,18 +138,27 @@ def bucket_of(second: ColumnElement[int], seconds: int) -> ColumnElement[int]:
 
 
 def build(connection: Connection, low: int, high: int) -> None:
-    """Build the buckets of the days from second `low` to before `high` anew from the rows."""
+    """Build the buckets of the days from second `low` to before `high` anew from the rows.
+
+    Of usage kept from purged rows, whose rows are gone, the longer buckets are built anew from the quarters.
+    """
     rows = [records.c.id >= ids.first_id(low), records.c.id < ids.first_id(high)]
     _delete(connection, HOURLY.table, low, high)
-    _add_selected(connection, HOURLY.table, _from_rows(HOURLY, ids.HOUR).where(*rows))
+    _add_selected(connection, HOURLY.table, from_rows(HOURLY, ids.HOUR).where(*rows))
     _delete(connection, SITE.table, low, high, span=QUARTER)
-    _add_selected(connection, SITE.table, _from_rows(SITE, QUARTER).where(*rows))
+    _add_selected(connection, SITE.table, from_rows(SITE, QUARTER).where(*rows))
+    for retained in (0, 1):
+        _lengthen(connection, low, high, retained=retained)
+
+
+def _lengthen(connection: Connection, low: int, high: int, *, retained: int) -> None:
+    """Build the site's longer buckets around some days anew from its quarters."""
     for finer, span in pairwise(SITE.spans):
         first, end = low - low % span, -(-high // span) * span
-        _delete(connection, SITE.table, first, end, span=span)
-        _add_selected(
-            connection, SITE.table, _from_site(finer, span).where(*_between(site, first, end, finer))
-        )
+        _delete(connection, SITE.table, first, end, span=span, retained=retained)
+        source = from_site(finer, span, retained=retained)
+        parts = between(site, first, end, finer, retained=retained)
+        _add_selected(connection, SITE.table, source.where(*parts))
 
 
 def subtract(
@@ -173,7 +185,7 @@ def _quarters(
 ) -> _Sums:
     """Have rows added up by quarter and dimensions."""
     found: _Sums = {}
-    for row in connection.execute(_from_rows(HOURLY, QUARTER).where(*where), values):
+    for row in connection.execute(from_rows(HOURLY, QUARTER).where(*where), values):
         bucket, _retained, *rest = row
         found[bucket, *rest[: len(DIMENSIONS)]] = rest[len(DIMENSIONS) :]
     return found
@@ -181,7 +193,7 @@ def _quarters(
 
 def drop_hours(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
     """Take all rows of whole hours, from second `low` to before `high`, out of the buckets."""
-    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*_between(site, low, high, ids.HOUR))
+    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*between(site, low, high, ids.HOUR))
     gone = {
         tuple(row[: len(SITE_DIMENSIONS) + 1]): [-number for number in row[len(SITE_DIMENSIONS) + 1 :]]
         for row in connection.execute(hours)
@@ -201,7 +213,7 @@ def drop_empty(connection: Connection, low: int, high: int) -> None:
 
 def _drop_empty(connection: Connection, table: Table, spans: Sequence[int], low: int, high: int) -> None:
     for span in spans:
-        where = _between(table, low - low % span, high, span)
+        where = between(table, low - low % span, high, span)
         connection.execute(delete(table).where(*where, table.c.rows <= 0))
 
 
@@ -209,9 +221,9 @@ def drop_kept(connection: Connection, before: int, *, log_type: int | None) -> N
     """Delete the usage kept from earlier purges, up to the last whole quarter hour before a second."""
     edge = before - before % QUARTER
     of_type = [] if log_type is None else [site.c.type == log_type]
-    gone = [*_between(site, 0, edge, QUARTER, retained=1), *of_type]
+    gone = [*between(site, 0, edge, QUARTER, retained=1), *of_type]
     for span in SITE.spans[1:]:
-        _add_selected(connection, site, _from_site(QUARTER, span, sign=-1, retained=1).where(*gone))
+        _add_selected(connection, site, from_site(QUARTER, span, sign=-1, retained=1).where(*gone))
     connection.execute(delete(site).where(*gone))
     old = [hourly.c.retained == 1, hourly.c.bucket < edge]
     old += [] if log_type is None else [hourly.c.type == log_type]
@@ -221,7 +233,7 @@ def drop_kept(connection: Connection, before: int, *, log_type: int | None) -> N
 
 
 def days(connection: Connection) -> list[int]:
-    """Return the starts of all days that have rows or buckets, oldest first.
+    """Return the starts of all days that have rows, buckets or kept usage, oldest first.
 
     A week whose buckets belong to no such day is named by its first day.
     """
@@ -237,7 +249,7 @@ def days(connection: Connection) -> list[int]:
 
 def _bucket_days(connection: Connection, table: Table, *where: ColumnElement[bool]) -> set[int]:
     day = bucket_of(table.c.bucket, ids.DAY)
-    return set(connection.scalars(select(day).where(table.c.retained == 0, *where).distinct()))
+    return set(connection.scalars(select(day).where(*where).distinct()))
 
 
 def _first_row(connection: Connection, second: int) -> int | None:
@@ -248,16 +260,21 @@ def _first_row(connection: Connection, second: int) -> int | None:
     return first
 
 
-def _between(table: Table, low: int, high: int, span: int, *, retained: int = 0) -> list[ColumnElement[bool]]:
+def between(
+    table: Table, low: Bound, high: Bound, span: int, *, retained: int = 0
+) -> list[ColumnElement[bool]]:
+    """Return the conditions for the buckets of one span that begin from second `low` to before `high`."""
     where = [table.c.retained == retained, table.c.bucket >= low, table.c.bucket < high]
     return [table.c.span == span, *where] if "span" in table.c else where
 
 
-def _delete(connection: Connection, table: Table, low: int, high: int, *, span: int = 0) -> None:
-    connection.execute(delete(table).where(*_between(table, low, high, span)))
+def _delete(
+    connection: Connection, table: Table, low: int, high: int, *, span: int = 0, retained: int = 0
+) -> None:
+    connection.execute(delete(table).where(*between(table, low, high, span, retained=retained)))
 
 
-def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
+def from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
     """Return the buckets of one span that rows of `log_records` make up."""
     bucket = bucket_of(second_of_row, span).label("bucket")
     names = [records.c[name] for name in rollup.dimensions]
@@ -268,7 +285,7 @@ def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
 
 
-def _from_site(finer: int, span: int, *, sign: int = 1, retained: int = 0) -> Select[*tuple[Any, ...]]:
+def from_site(finer: int, span: int, *, sign: int = 1, retained: int = 0) -> Select[*tuple[Any, ...]]:
     """Return the buckets of one span that the site's buckets of a shorter one make up."""
     names = _site_names
     bucket = bucket_of(site.c.bucket, span).label("bucket")

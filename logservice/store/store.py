@@ -226,6 +226,11 @@ class LogStore:
         """Return figures about the database file or server, for operators."""
         return self.dialect.status()
 
+    def version(self) -> str | None:
+        """Return the version of the database's schema as it stands, None when it has no tables."""
+        with self._failing_clearly(), self.dialect.reading() as connection:
+            return schema.version_of(connection)
+
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
         with self.reading() as connection:
@@ -289,7 +294,8 @@ class LogStore:
             days = rollups.days(connection)
         for day in days:
             work = partial(rollups.build, low=day, high=day + ids.DAY)
-            self.write(work, claims=[week_claim(day, shared=False)], is_long=True)
+            # A purge that drops kept usage claims no week, and this builds sums of it anew.
+            self.write(work, claims=[_PURGE, week_claim(day, shared=False)], is_long=True)
             yield day
 
     # -- engine --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from ..store.checking import Check
 from ..store.retention import Purge
 from ..store.scope import Scope
 from . import exporting, reading
@@ -60,6 +61,13 @@ def search(query: Query) -> Response:
 def export(query: Query) -> Response:
     """All rows, oldest first, as a file that is sent as it is read."""
     return exporting.attached(query, Scope.site(), ADMIN)
+
+
+@bp.get("/health", strict_slashes=False, merge_slashes=False)
+@requires("admin")
+def health() -> Response:
+    """What the log holds and takes, and whether its sums agree with its rows, checked by samples."""
+    return success(Check(current_state().store).complete().to_mapping())
 
 
 @bp.delete("", strict_slashes=False, merge_slashes=False)

@@ -8,6 +8,7 @@ file beside the database and checkpoints under that lock; everything else opens 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ from .. import ids
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
 from ..writer import Claim
-from .base import Dialect, SearchIndex
+from .base import Dialect, SearchIndex, Space
 from .expressions import add_up
 from .sqlite_file import connect_writer, driver, identity, listen_to_reader, path_of, reading_url
 from .sqlite_wal import WriteAheadLog
@@ -124,6 +125,14 @@ class SQLiteDialect(Dialect):
 
     def status(self) -> dict[str, Any]:
         return {"database_bytes": self.path.stat().st_size, "wal_bytes": self.wal.size()}
+
+    def space(self) -> Space:
+        free = shutil.disk_usage(self.path.absolute().parent).free
+        return Space(self.path.stat().st_size, self.wal.size(), free)
+
+    def damage(self, connection: Connection, table: str) -> list[str]:
+        found = connection.exec_driver_sql(f"PRAGMA quick_check({table})").scalars().all()
+        return [str(line) for line in found if line != "ok"]
 
     # -- transactions --------------------------------------------------------------------------------------
 
