@@ -158,7 +158,7 @@ class Check:
                 return
             self.report.days_checked += 1
             yield day
-        if self.report.full:
+        if self.report.full and self.report.is_current:
             self._ask_engine()
 
     def complete(self) -> Report:
