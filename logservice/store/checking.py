@@ -143,7 +143,7 @@ class Check:
 
     def __init__(self, store: LogStore, *, full: bool = False, seconds: float = SECONDS) -> None:
         self._store = store
-        self._ends = None if full else time.monotonic() + seconds
+        self._deadline = None if full else time.monotonic() + seconds
         version = store.version()
         self.report = Report(version, _standing(version), full)
         self.days: list[int] = []
@@ -191,7 +191,7 @@ class Check:
     def _compare_day(self, day: int) -> bool:
         """Compare all that belongs to a day; return False where the time is up before."""
         for low, high in self._pieces(day):
-            if self._ends is not None and time.monotonic() > self._ends:
+            if self._deadline is not None and time.monotonic() > self._deadline:
                 return False
             self._compare(drift.OF_HOURS, low, high)
             self._look_at_texts(low, high)

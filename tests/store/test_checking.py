@@ -11,6 +11,7 @@ from sqlalchemy import Table, delete, insert, select, text, update
 from logservice.errors import Unavailable
 from logservice.store import checking
 from logservice.store.checking import Check, Report
+from logservice.store.dialects import sqlite_wal
 from logservice.store.retention import Purge
 from logservice.store.rollups import HOURLY, QUARTER, SITE
 from logservice.store.store import LogStore
@@ -29,6 +30,7 @@ from tests.store_rows import (
 )
 
 only_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
+CHECKPOINT_BYTES = 512 * 1024
 BUCKETS = [(hourly, HOUR, 0), *((site, span, 0) for span in SITE.spans)]
 #: Sums of kept usage that are made of shorter ones.
 LONGER_KEPT = [(site, span, 1) for span in SITE.spans[1:]]
@@ -274,10 +276,10 @@ def test_what_others_write_meanwhile_never_looks_like_drift(open_store: Any) -> 
     done = threading.Event()
 
     def write() -> None:
-        for seed in range(40):
+        for seed in range(20):
             writer.record(make_records(30, seed=seed, days=9, content=f"text {seed}"))
             if seed % 5 == 2:
-                before = MIDNIGHT - 9 * DAY + seed * 3 * HOUR
+                before = MIDNIGHT - 9 * DAY + seed * 6 * HOUR
                 list(writer.purge(Purge(before, keep_usage=seed % 10 == 2), batch=40))
             if seed % 15 == 10:
                 list(writer.rebuild())
@@ -294,3 +296,32 @@ def test_what_others_write_meanwhile_never_looks_like_drift(open_store: Any) -> 
 
     assert len(reports) > 2
     assert [report.to_mapping() for report in reports if not report.is_sound] == []
+
+
+@only_sqlite
+def test_the_write_ahead_log_stays_short_while_all_is_checked(
+    open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_wal, "CHECKPOINT_BYTES", CHECKPOINT_BYTES)
+    store, reader = open_store(), open_store()
+    store.record(make_records(5000, days=30))
+    done = threading.Event()
+
+    def check() -> None:
+        while not done.is_set():
+            for _ in Check(reader, full=True).run():
+                if done.is_set():
+                    break
+
+    threads = [threading.Thread(target=check) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    longest = 0
+    for seed in range(25):
+        store.record(make_records(200, seed=seed, days=30))
+        longest = max(longest, store.dialect.status()["wal_bytes"])
+    done.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert longest < 40 * CHECKPOINT_BYTES

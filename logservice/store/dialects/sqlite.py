@@ -131,7 +131,8 @@ class SQLiteDialect(Dialect):
         return Space(self.path.stat().st_size, self.wal.size(), free)
 
     def damage(self, connection: Connection, table: str) -> list[str]:
-        found = connection.exec_driver_sql(f"PRAGMA quick_check({table})").scalars().all()
+        checks = (f"PRAGMA quick_check({name})" for name in (table, *_PARTS.get(table, ())))
+        found = [line for check in checks for line in connection.exec_driver_sql(check).scalars()]
         return [str(line) for line in found if line != "ok"]
 
     # -- transactions --------------------------------------------------------------------------------------
@@ -261,6 +262,8 @@ def _pool(waiting_time: float) -> dict[str, Any]:
     }
 
 
+# The tables that FTS5 keeps the index of contents in: https://www.sqlite.org/fts5.html#fts5_data_structures
+_PARTS = {"log_contents": (f"{_INDEX}_data", f"{_INDEX}_idx")}
 _CREATE_INDEX = f"""
     CREATE VIRTUAL TABLE {_INDEX} USING fts5(
         content, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1'
