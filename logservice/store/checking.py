@@ -25,8 +25,8 @@ from .tables import metadata, records, site
 SECONDS, SAMPLES = 1.5, 10
 #: Drifts that are told one by one.
 TOLD = 20
-#: A day of more rows is compared hour by hour.
-_MOST_ROWS = 20_000
+#: A day of more rows is compared hour by hour, and by samples only some hours of it.
+_MOST_ROWS, _SAMPLED_HOURS = 20_000, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +203,14 @@ class Check:
         return True
 
     def _pieces(self, day: int) -> list[tuple[int, int]]:
-        """Return what of a day is compared in one snapshot: all of it, or an hour of many rows."""
+        """Return what is compared of a day, each in one snapshot: all of it, or hours of many rows."""
         end = day + ids.DAY
         with self._store.reading() as connection:
             rows = drift.count_rows(connection, day, end, most=_MOST_ROWS)
-        step = ids.DAY if rows < _MOST_ROWS else ids.HOUR
-        return [(low, low + step) for low in range(day, end, step)]
+        if rows < _MOST_ROWS:
+            return [(day, end)]
+        hours = [(low, low + ids.HOUR) for low in range(day, end, ids.HOUR)]
+        return hours if self.report.full else random.sample(hours, _SAMPLED_HOURS)
 
     def _compare(self, links: tuple[Link, ...], low: int, high: int) -> None:
         with self._store.reading(much=True) as connection:
