@@ -94,11 +94,13 @@ def _complaints(report: Report) -> list[str]:
         return [_SCHEMA[report.schema].format(report.version)]
     said = []
     if mended := report.drifted - report.cannot_be_mended:
-        said.append(f"{mended:,} usage sums do not agree with the rows; `logservice rebuild` mends them.")
+        said.append(
+            f"Usage sums that do not agree with the rows: {mended:,}; `logservice rebuild` mends them."
+        )
     if report.cannot_be_mended:
         said.append(
-            f"{report.cannot_be_mended:,} sums of kept usage contradict those of its users, and nothing can "
-            "tell which are right."
+            f"Sums of kept usage by model that contradict those by user: {report.cannot_be_mended:,}; "
+            "a rebuild cannot tell which are right."
         )
     said += [_TEXTS[name].format(f"{count:,}") for name, count in report.faults.items() if count]
     if report.damage:
@@ -112,7 +114,7 @@ _SCHEMA = {
     "newer": "The database has schema {}, which is newer than this program knows.",
 }
 _TEXTS = {
-    "missing": "{} texts that rows refer to are gone, and nothing brings them back.",
-    "unused": "{} texts belong to no row, and only take space.",
-    "not_found_by_search": "{} texts are not found by a search.",
+    "missing": "Contents that rows refer to and that are gone: {}; only a backup has them.",
+    "unused": "Contents of no row, which only take space: {}.",
+    "not_found_by_search": "Contents that a search does not find: {}.",
 }
