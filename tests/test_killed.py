@@ -53,13 +53,15 @@ class Work:
     usage_goes: bool = False
 
     def __str__(self) -> str:
-        return self.command.split()[0]
+        return self.command
 
 
 WORKS = [
-    Work("maintain", seconds=1.5),
+    Work("maintain", seconds=3),
+    # Whole hours go in few transactions, rows of a type in many.
     Work(f"purge --before {KEPT_DAYS}d", seconds=0.4, usage_goes=True),
-    Work("rebuild", seconds=1.0, rows_go=False),
+    Work(f"purge --before {KEPT_DAYS}d --type consume", seconds=3, usage_goes=True),
+    Work("rebuild", seconds=2, rows_go=False),
 ]
 
 
@@ -117,7 +119,7 @@ class Log:
             "LOGSERVICE_INSTANCE_PATH": str(self.folder),
             "LOGSERVICE_RETENTION": f"consume={KEPT_DAYS}d",
         }
-        args = work.command.format(folder=self.folder / str(work)).split()
+        args = work.command.format(folder=self.folder / work.command.split()[0]).split()
         command = [sys.executable, "-m", "logservice", *args]
         return subprocess.Popen(command, env=environ, start_new_session=True, **how)  # type: ignore[call-overload,no-any-return]
 
