@@ -228,7 +228,7 @@ def assert_sound(log: Log) -> None:
 def test_what_is_killed_at_any_moment_leaves_no_drift_and_loses_nothing(log: Log, work: Work) -> None:
     draw, kills = random.Random(), 0
     with under_ingest(log):
-        for _ in range(4 * KILLS):
+        for _ in range(10 * KILLS):
             log.add_old_rows(draw)
             kills += killed(log, work, draw)
             acknowledged = set(log.ledger.recent)
