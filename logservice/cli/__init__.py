@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .archiving import archive
+from .checking import check
 from .database import init_db, purge, rebuild
 from .demonstration import demo
 from .exporting import export
@@ -31,6 +32,6 @@ def logservice(context: click.Context) -> None:
 
 for command in (
     *(serve, demo, init_db, user, token, import_source, export),
-    *(statement, maintain, archive, purge, rebuild),
+    *(statement, maintain, archive, purge, check, rebuild),
 ):
     logservice.add_command(command)

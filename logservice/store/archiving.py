@@ -32,7 +32,6 @@ Totals = dict[int, tuple[int, ...]]
 
 _KIND = "archive"
 _CLAIM = Claim("imports")
-_PURGE = Claim("purge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def begin(
 ) -> bool:
     """Note the files of a day; return False, and note nothing, if its usage changed meanwhile."""
     work = partial(_begin, dialect=store.dialect, day=day, rows=rows, usage=list(usage), usage_id=usage_id)
-    claims = [_CLAIM, _PURGE, week_claim(day.start, shared=False)]
+    claims = [_CLAIM, retention.CLAIM, week_claim(day.start, shared=False)]
     return store.write(work, claims=claims, is_long=True)
 
 
@@ -165,7 +164,7 @@ def _delete_rows(connection: Connection, *, dialect: Dialect, archived: Sequence
 def restore_usage(store: LogStore, file_id: str, usage: Sequence[Usage]) -> int:
     """Bring the usage of a file back, as far as the log does not have it; return the number of its parts."""
     weeks = {row[0] // ids.WEEK for row in usage}
-    claims = [_CLAIM, _PURGE, *(week_claim(week * ids.WEEK, shared=False) for week in weeks)]
+    claims = [_CLAIM, retention.CLAIM, *(week_claim(week * ids.WEEK, shared=False) for week in weeks)]
     work = partial(_restore_usage, dialect=store.dialect, file_id=file_id, usage=usage)
     return store.write(work, claims=claims, is_long=True)
 

@@ -13,7 +13,6 @@ from .records import Record
 from .rollups import QUARTER, SITE
 from .tables import DIMENSIONS, MEASURES, hourly, site
 
-_MARKS = (retained.KEPT, retained.ARCHIVED)
 #: What there is to know of usage without rows: the quarter hour, whose it is, and how much.
 FIELDS = ("bucket", *DIMENSIONS, *MEASURES[1:])
 #: The values of FIELDS, the quarter by its first second (UTC).
@@ -67,7 +66,7 @@ def drop(connection: Connection, before: int, *, log_type: int | None) -> None:
     """Delete the usage kept from earlier purges, up to the last whole quarter hour before a second."""
     edge = before - before % QUARTER
     of_type = [] if log_type is None else [site.c.type == log_type]
-    for mark in _MARKS:
+    for mark in retained.MARKS:
         gone = [*rollups.between(site, 0, edge, QUARTER, mark=mark), *of_type]
         for span in SITE.spans[1:]:
             less = rollups.from_site(QUARTER, span, sign=-1, mark=mark).where(*gone)

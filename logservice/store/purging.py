@@ -18,12 +18,10 @@ from . import ids, kept_usage, marks, retention
 from .recording import week_claim
 from .retention import Batch, Gone, Purge
 from .store import LogStore
-from .writer import Claim
 
 log = logging.getLogger("logservice")
 
 _NAME = "purge"
-_CLAIM = Claim(_NAME)
 #: So many times fewer rows go at once where others of their hours stay, or their usage: they take longer.
 _SLOWER = 3
 
@@ -89,17 +87,17 @@ class _Run:
             rows = retention.to_go(connection, self._purge)
             found = retention.batches(connection, self._purge, most=self._most)
         self._progress = replace(self._progress, to_go=rows)
-        self._store.write(self._hold, claims=[_CLAIM])
+        self._store.write(self._hold, claims=[retention.CLAIM])
         try:
             for part in found:
                 yield from self._part(part)
             if not self._purge.keep_usage:
-                self._store.write(self._drop_kept, claims=[_CLAIM])
+                self._store.write(self._drop_kept, claims=[retention.CLAIM])
         finally:
             self._release()
 
     def _part(self, part: Batch) -> Iterator[int]:
-        claims = [_CLAIM, week_claim(ids.second_of(part.span.low), shared=False)]
+        claims = [retention.CLAIM, week_claim(ids.second_of(part.span.low), shared=False)]
         is_done = False
         while not is_done:
             work = partial(self._delete, part=part)
@@ -132,7 +130,7 @@ class _Run:
     def _release(self) -> None:
         release = partial(marks.release, name=_NAME, owner=self._owner)
         try:
-            self._store.write(release, claims=[_CLAIM])
+            self._store.write(release, claims=[retention.CLAIM])
         except Unavailable:
             # What failed before is what the caller has to hear; the mark expires by itself.
             log.warning("the mark of a purge could not be taken back")

@@ -21,7 +21,7 @@ from . import ids
 from .tables import records, retained
 
 #: How usage without rows is marked in the buckets: kept by a purge, or lying in an archive as well.
-KEPT, ARCHIVED = 1, 2
+KEPT, ARCHIVED = MARKS = 1, 2
 _MOST = 8_192
 #: What tells a row from others of the same id: what never changes of it.
 ABOUT = ("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "use_time_ms", "request_id")

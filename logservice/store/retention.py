@@ -23,7 +23,10 @@ from .queries import Query
 from .rollups import Hours
 from .scope import Scope
 from .tables import records, site
+from .writer import Claim
 
+#: What a purge has for itself, and so does whoever changes usage that purges kept.
+CLAIM = Claim("purge")
 #: How many times as many rows as usual go at once to take an hour whole, which is quicker.
 _LARGEST = 2
 #: How many times as many rows as go at once may stay in hours that are joined: what they say has to be read.
@@ -157,8 +160,8 @@ def take_away(
 ) -> int:
     """Delete the rows that meet all conditions, which lie in a range, and return how many.
 
-    Their usage stays under a mark of `retained`, or goes with them where there is none. `hours` are given where
-    they are whole, and the conditions name nothing but them and their type.
+    Their usage stays under a mark of `retained`, or goes with them where there is none. `hours` are given
+    where the conditions name nothing but whole hours, and a type.
     """
     said = connection.scalars(select(records.c.content_id).where(*gone).distinct(), values).all()
     rollups.subtract(connection, dialect, gone, values, mark=mark, hours=hours)

@@ -61,6 +61,9 @@ HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
 #: Each span is four to seven of the one before, so that few buckets make up any range.
 SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
 
+#: A second, or a parameter that stands for one.
+Bound = int | ColumnElement[int]
+
 _SUMMED = MEASURES[2:]
 
 # Sums by key. A key begins with the start of the bucket; sums are in the order of MEASURES.
@@ -149,16 +152,26 @@ def bucket_of(second: ColumnElement[int], seconds: int) -> ColumnElement[int]:
 
 
 def build(connection: Connection, low: int, high: int) -> None:
-    """Build the buckets of the days from second `low` to before `high` anew from the rows."""
+    """Build the buckets of the days from second `low` to before `high` anew from the rows.
+
+    Of usage kept from purged rows, whose rows are gone, the longer buckets are built anew from the quarters.
+    """
     rows = [records.c.id >= ids.first_id(low), records.c.id < ids.first_id(high)]
     _delete(connection, HOURLY.table, low, high)
-    add_selected(connection, HOURLY.table, _from_rows(HOURLY, ids.HOUR).where(*rows))
+    add_selected(connection, HOURLY.table, from_rows(HOURLY, ids.HOUR).where(*rows))
     _delete(connection, SITE.table, low, high, span=QUARTER)
-    add_selected(connection, SITE.table, _from_rows(SITE, QUARTER).where(*rows))
+    add_selected(connection, SITE.table, from_rows(SITE, QUARTER).where(*rows))
+    for mark in (0, *retained.MARKS):
+        _lengthen(connection, low, high, mark=mark)
+
+
+def _lengthen(connection: Connection, low: int, high: int, *, mark: int) -> None:
+    """Build the site's longer buckets around some days anew from its quarters."""
     for finer, span in pairwise(SITE.spans):
         first, end = low - low % span, -(-high // span) * span
-        _delete(connection, SITE.table, first, end, span=span)
-        add_selected(connection, SITE.table, from_site(finer, span).where(*between(site, first, end, finer)))
+        _delete(connection, SITE.table, first, end, span=span, mark=mark)
+        parts = between(site, first, end, finer, mark=mark)
+        add_selected(connection, SITE.table, from_site(finer, span, mark=mark).where(*parts))
 
 
 def subtract(
@@ -193,7 +206,7 @@ def without_rows(sums: Sums, *, sign: int = 1) -> Sums:
 def quarters(connection: Connection, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]) -> Sums:
     """Have rows added up by quarter and dimensions."""
     found: Sums = {}
-    for row in connection.execute(_from_rows(HOURLY, QUARTER).where(*where), values):
+    for row in connection.execute(from_rows(HOURLY, QUARTER).where(*where), values):
         bucket, _retained, *rest = row
         found[bucket, *rest[: len(DIMENSIONS)]] = rest[len(DIMENSIONS) :]
     return found
@@ -227,7 +240,7 @@ def _drop_empty(connection: Connection, table: Table, spans: Sequence[int], low:
 
 
 def days(connection: Connection) -> list[int]:
-    """Return the starts of all days that have rows or buckets, oldest first.
+    """Return the starts of all days that have rows, buckets or kept usage, oldest first.
 
     A week whose buckets belong to no such day is named by its first day.
     """
@@ -243,7 +256,7 @@ def days(connection: Connection) -> list[int]:
 
 def _bucket_days(connection: Connection, table: Table, *where: ColumnElement[bool]) -> set[int]:
     day = bucket_of(table.c.bucket, ids.DAY)
-    return set(connection.scalars(select(day).where(table.c.retained == 0, *where).distinct()))
+    return set(connection.scalars(select(day).where(*where).distinct()))
 
 
 def _first_row(connection: Connection, second: int) -> int | None:
@@ -254,18 +267,25 @@ def _first_row(connection: Connection, second: int) -> int | None:
     return first
 
 
-def between(table: Table, low: int, high: int, span: int, *, mark: int = 0) -> list[ColumnElement[bool]]:
+def between(table: Table, low: Bound, high: Bound, span: int, *, mark: int = 0) -> list[ColumnElement[bool]]:
+    """Return the conditions for the buckets of one span that begin from second `low` to before `high`."""
     where = [table.c.retained == mark, table.c.bucket >= low, table.c.bucket < high]
     return [table.c.span == span, *where] if "span" in table.c else where
 
 
 def _delete(
-    connection: Connection, table: Table, low: int, high: int, *where: ColumnElement[bool], span: int = 0
+    connection: Connection,
+    table: Table,
+    low: int,
+    high: int,
+    *where: ColumnElement[bool],
+    span: int = 0,
+    mark: int = 0,
 ) -> None:
-    connection.execute(delete(table).where(*between(table, low, high, span), *where))
+    connection.execute(delete(table).where(*between(table, low, high, span, mark=mark), *where))
 
 
-def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
+def from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
     """Return the buckets of one span that rows of `log_records` make up."""
     bucket = bucket_of(second_of_row, span).label("bucket")
     names = [records.c[name] for name in rollup.dimensions]

@@ -32,9 +32,14 @@ class State(enum.Enum):
     CURRENT = "is up to date"
 
 
+def newest_version() -> str:
+    """Return the version that this program makes databases of."""
+    return _known()[0]
+
+
 def state(connection: Connection) -> State:
     """Return the state of a database. Raises Unavailable when it is newer than this program."""
-    version = _version(connection)
+    version = version_of(connection)
     if version is None:
         return State.EMPTY
     if version not in _known():
@@ -67,7 +72,7 @@ def _bring_up(connection: Connection) -> None:
         command.upgrade(config, "head")
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
     """Return the version of the schema, or None when there are no tables."""
     version = _written_version(connection)
     if version is None and inspect(connection).has_table(records.name):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, ids, pages, recording, rollups, schema, search, sums
+from . import accounts, dialects, ids, pages, recording, retention, rollups, schema, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
@@ -228,6 +228,11 @@ class LogStore:
         self.dialect.shorten()
         return self.write(partial(self.dialect.size, rows=self.count_all()), is_long=True)
 
+    def version(self) -> str | None:
+        """Return the version of the database's schema as it stands, None when it has no tables."""
+        with self._failing_clearly(), self.dialect.reading() as connection:
+            return schema.version_of(connection)
+
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
         with self.reading() as connection:
@@ -241,7 +246,8 @@ class LogStore:
             days = rollups.days(connection)
         for day in days:
             work = partial(rollups.build, low=day, high=day + ids.DAY)
-            self.write(work, claims=[week_claim(day, shared=False)], is_long=True)
+            # A purge that drops kept usage claims no week, and this builds sums of it anew.
+            self.write(work, claims=[retention.CLAIM, week_claim(day, shared=False)], is_long=True)
             yield day
 
     # -- engine --------------------------------------------------------------------------------------------

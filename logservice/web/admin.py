@@ -7,6 +7,7 @@ from dataclasses import asdict
 from flask import Blueprint, Response
 
 from ..store import purging
+from ..store.checking import Check
 from ..store.retention import Purge
 from ..store.scope import Scope
 from . import exporting, reading
@@ -71,6 +72,13 @@ def purge_under_way() -> Response:
     """How far the purge is that goes on, whichever process does it."""
     found = purging.under_way(current_state().store)
     return success({"running": False} if found is None else {"running": True, **asdict(found)})
+
+
+@bp.get("/health", strict_slashes=False, merge_slashes=False)
+@requires("admin")
+def health() -> Response:
+    """What the log holds and takes, and whether its sums agree with its rows, checked by samples."""
+    return success(Check(current_state().store).complete().to_mapping())
 
 
 @bp.delete("", strict_slashes=False, merge_slashes=False)

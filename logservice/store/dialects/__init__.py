@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
-from .base import Dialect, SearchIndex
+from .base import Dialect, SearchIndex, Space
 from .expressions import (
     InOrder,
     add_up,
@@ -38,6 +38,7 @@ __all__ = [
     "InOrder",
     "PlainText",
     "SearchIndex",
+    "Space",
     "add_up",
     "along_index",
     "answering",

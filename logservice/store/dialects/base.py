@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, Table
@@ -25,6 +25,19 @@ class SearchIndex:
     table: FromClause
     row_id: ColumnElement[int]
     condition: ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a database takes on disk, in bytes; None where the engine does not know.
+
+    `wal` is the write-ahead log, `free` what is left of the file system, `tables` each with its indexes.
+    """
+
+    database: int
+    wal: int | None = None
+    free: int | None = None
+    tables: Mapping[str, int] = field(default_factory=dict)
 
 
 class Dialect(abc.ABC):
@@ -86,6 +99,14 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def size(self, connection: Connection, *, rows: int) -> int:
         """Return about how many bytes the log takes, free room left out; `rows` are in `log_records`."""
+
+    @abc.abstractmethod
+    def space(self) -> Space:
+        """Return what the database takes on disk."""
+
+    def damage(self, connection: Connection, table: str) -> list[str]:
+        """Return what is wrong with a table as the engine stores it, where it can be asked; at most some."""
+        return []
 
     # -- transactions --------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ from sqlalchemy.exc import DBAPIError
 from ...errors import InvalidValue, Unavailable
 from ..prepared import Reader, prepared
 from ..writer import Claim
-from .base import Dialect
+from .base import Dialect, Space
 from .expressions import add_up
 from .postgresql_ids import new_ids
 from .postgresql_sessions import NAMES, OwnSessions, Sessions, SharedSessions, change_settings
@@ -128,11 +128,16 @@ class PostgreSQLDialect(Dialect):
         self._sessions.dispose()
 
     def status(self) -> dict[str, Any]:
+        return {"database_bytes": self.space().database}
+
+    def space(self) -> Space:
         with self.reading() as connection:
-            return {"database_bytes": connection.scalar(_SIZE)}
+            tables = {row.relname: row.size for row in connection.execute(_SIZES)}
+        return Space(sum(tables.values()), tables=tables)
 
     def size(self, connection: Connection, *, rows: int) -> int:
-        return (connection.scalar(_SIZE) or 0) - unused(connection, rows=rows)
+        taken = sum(row.size for row in connection.execute(_SIZES))
+        return int(taken) - unused(connection, rows=rows)
 
     # -- transactions --------------------------------------------------------------------------------------
 
@@ -232,9 +237,9 @@ class PostgreSQLDialect(Dialect):
         """The index belongs to the table."""
 
 
-_SIZE = text("""
-    SELECT CAST(coalesce(sum(pg_total_relation_size(oid)), 0) AS BIGINT) FROM pg_class
-    WHERE relkind = 'r' AND relname LIKE 'log\\_%' AND pg_table_is_visible(oid)
+_SIZES = text("""
+    SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
+    WHERE relkind = 'r' AND relname LIKE 'log\\_%' AND pg_table_is_visible(oid) ORDER BY relname
 """)
 _CREATE_SEARCH_INDEX = f"""
     CREATE INDEX {_SEARCH_INDEX} ON log_contents USING gin ((coalesce(folded, content)) gin_trgm_ops)

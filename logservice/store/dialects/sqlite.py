@@ -8,6 +8,7 @@ file beside the database and checkpoints under that lock; everything else opens 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ from .. import ids
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
 from ..writer import Claim
-from .base import Dialect, SearchIndex
+from .base import Dialect, SearchIndex, Space
 from .expressions import add_up
 from .sqlite_file import connect_writer, driver, identity, listen_to_reader, path_of, reading_url
 from .sqlite_wal import WriteAheadLog
@@ -135,6 +136,15 @@ class SQLiteDialect(Dialect):
             for name in ("page_count", "freelist_count", "page_size")
         )
         return int((pages - free) * width + self.wal.size())
+
+    def space(self) -> Space:
+        free = shutil.disk_usage(self.path.absolute().parent).free
+        return Space(self.path.stat().st_size, self.wal.size(), free)
+
+    def damage(self, connection: Connection, table: str) -> list[str]:
+        checks = (f"PRAGMA quick_check({name})" for name in (table, *_PARTS.get(table, ())))
+        found = [line for check in checks for line in connection.exec_driver_sql(check).scalars()]
+        return [str(line) for line in found if line != "ok"]
 
     # -- transactions --------------------------------------------------------------------------------------
 
@@ -265,6 +275,8 @@ def _pool(waiting_time: float) -> dict[str, Any]:
     }
 
 
+# The tables that FTS5 keeps the index of contents in: https://www.sqlite.org/fts5.html#fts5_data_structures
+_PARTS = {"log_contents": (f"{_INDEX}_data", f"{_INDEX}_idx")}
 _CREATE_INDEX = f"""
     CREATE VIRTUAL TABLE {_INDEX} USING fts5(
         content, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1'

@@ -1,0 +1,123 @@
+"""`logservice check`: what it prints, and when it complains."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, text, update
+
+from logservice.store.store import LogStore
+from logservice.store.tables import hourly, records
+from tests.commands import app_in, assert_done, assert_error, invoke
+from tests.private_servers import account
+from tests.store_rows import MIDNIGHT, make_record, make_records, table_rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LogStore]:
+    """The log that the commands look at, with some rows."""
+    with closing(app_in(tmp_path).extensions["logservice"].store) as store:
+        store.record(make_records(50))
+        yield store
+
+
+def test_a_sound_log_is_described(store: LogStore, tmp_path: Path) -> None:
+    said = assert_done(invoke(tmp_path, "check"))
+
+    assert f"version {store.version()}" in said
+    assert "Rows:               50\n" in said
+    assert "Days compared:      3 of 3\n" in said
+    assert "consume" in said
+    assert all(
+        name in said for name in ("Oldest:", "Newest:", "Database:", "Write-ahead log:", "Free on disk:")
+    )
+
+
+def test_drift_ends_with_status_1_and_says_what_mends_it(store: LogStore, tmp_path: Path) -> None:
+    store.write(lambda connection: connection.execute(update(hourly).values(quota=hourly.c.quota + 1)))
+
+    for more in ([], ["--full"]):
+        result = invoke(tmp_path, "check", *more)
+        assert_error(result, "; `logservice rebuild` mends them.")
+        assert "log_usage_hourly, 3600 s" in result.stdout
+
+    assert_done(invoke(tmp_path, "rebuild"))
+    assert_done(invoke(tmp_path, "check", "--full"))
+
+
+def test_json_says_the_same(store: LogStore, tmp_path: Path) -> None:
+    invented = table_rows(store, hourly)[0] | {"bucket": MIDNIGHT, "rows": 1}
+    store.write(lambda connection: connection.execute(insert(hourly).values(**invented)))
+
+    result = invoke(tmp_path, "check", "--full", "--json")
+
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["sound"], found["schema"], found["full"], found["rows"]) == (False, "current", True, 50)
+    [drift] = found["drift"]["first"]
+    assert found["drift"]["count"] == 1
+    assert (drift["table"], drift["span"], drift["bucket"]) == ("log_usage_hourly", 3600, MIDNIGHT)
+    assert (drift["expected"], drift["found"]["rows"]) == (None, 1)
+
+
+def test_an_empty_log_is_sound(tmp_path: Path) -> None:
+    assert_done(invoke(tmp_path, "init-db"))
+
+    assert "Rows:               0\n" in assert_done(invoke(tmp_path, "check", "--full"))
+
+
+def test_without_a_database_it_says_how_to_make_one(tmp_path: Path) -> None:
+    assert_error(invoke(tmp_path, "check"), "`logservice init-db`")
+    (tmp_path / "log.db").touch()
+    assert_error(invoke(tmp_path, "check"), "`logservice init-db`")
+
+
+def test_an_older_schema_is_named_and_stays(store: LogStore, tmp_path: Path) -> None:
+    change = text("UPDATE log_alembic_version SET version_num = '0003'")
+    store.write(lambda connection: connection.execute(change))
+
+    assert_error(invoke(tmp_path, "check"), "older schema 0003; `logservice init-db`")
+    assert store.version() == "0003"
+
+
+def test_rows_whose_text_is_gone_are_told(store: LogStore, tmp_path: Path) -> None:
+    store.record([make_record(content="there")])
+    gone = update(records).where(records.c.content_id != 0).values(content_id=records.c.content_id + 1)
+    store.write(lambda connection: connection.execute(gone))
+
+    assert_error(invoke(tmp_path, "check"), "Contents that rows refer to and that are gone: 1;")
+
+
+def test_a_file_that_may_only_be_read_can_be_checked_while_a_service_has_it_open(
+    store: LogStore, tmp_path: Path
+) -> None:
+    assert_done(invoke(tmp_path, "check"))
+
+    with only_reading(tmp_path):
+        assert "Rows:               50\n" in assert_done(invoke(tmp_path, "check", "--full"))
+
+
+@contextmanager
+def only_reading(folder: Path) -> Iterator[None]:
+    """Let this process read a folder and its files, and nothing more; root has to become somebody else."""
+    for path in [folder, *folder.glob("log.db*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    above = {path: path.stat().st_mode for path in list(folder.parents)[:3]}
+    for path in above:
+        path.chmod(0o755)
+    before = os.geteuid()
+    os.seteuid(account().get("user", before))
+    try:
+        with pytest.raises(PermissionError):
+            (folder / "more").touch()
+        yield
+    finally:
+        os.seteuid(before)
+        for path, mode in above.items():
+            path.chmod(mode)
+        folder.chmod(0o700)

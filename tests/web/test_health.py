@@ -1,0 +1,62 @@
+"""`GET /api/log/health`: a report, whatever it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from logservice.store.store import LogStore
+from logservice.store.tables import hourly
+from tests.answers import assert_error, assert_ok
+from tests.rows import ALICE, NOW, ROOT, make_event, post
+
+
+def health(client: FlaskClient) -> dict[str, Any]:
+    data = assert_ok(client.get("/api/log/health", headers=ROOT))
+    assert isinstance(data, dict)
+    return data
+
+
+def test_an_empty_log_is_sound(client: FlaskClient) -> None:
+    data = health(client)
+
+    assert (data["sound"], data["rows"], data["oldest"], data["types"]) == (True, 0, None, [])
+    assert data["database_bytes"] > 0
+
+
+def test_it_says_what_the_log_holds(client: FlaskClient, store: LogStore) -> None:
+    post(client, make_event(created_at=NOW - 86400, type="error"), *[make_event(created_at=NOW)] * 3)
+
+    data = health(client)
+
+    assert data["sound"]
+    assert data["schema_version"] == store.version()
+    assert (data["rows"], data["oldest"], data["newest"]) == (4, NOW - 86400, NOW)
+    kinds = [(one["type"], one["name"], one["rows"]) for one in data["types"]]
+    assert kinds == [(2, "consume", 3), (4, "error", 1)]
+    assert (data["full"], data["days"], data["days_checked"]) == (False, 2, 2)
+    # A file has a write-ahead log and a disk; of a server only its tables are known.
+    assert (data["wal_bytes"] is None) == (data["free_bytes"] is None) == bool(data["table_bytes"])
+
+
+def test_drift_is_told_in_a_success(client: FlaskClient, store: LogStore) -> None:
+    post(client, make_event(created_at=NOW, quota=5, model_name="gpt-4o"))
+    store.write(lambda connection: connection.execute(update(hourly).values(quota=7)))
+
+    data = health(client)
+
+    assert not data["sound"]
+    assert data["drift"]["count"] == 1
+    [drift] = data["drift"]["first"]
+    assert (drift["expected"]["quota"], drift["found"]["quota"]) == (5, 7)
+    assert drift["dimensions"]["model_name"] == "gpt-4o"
+    list(store.rebuild())
+    assert health(client)["sound"]
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 401), (ALICE, 403)], ids=["nobody", "a user"])
+def test_only_administrators_ask(client: FlaskClient, headers: dict[str, str], status: int) -> None:
+    assert_error(client.get("/api/log/health", headers=headers), status, "")
