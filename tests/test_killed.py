@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy import select as sql_select
 
-from logservice.store import marks, records, tables
+from logservice.store import marks, purging, records, tables
 from logservice.store.checking import Check
 from logservice.store.filters import Filters
 from logservice.store.ids import between
@@ -126,7 +126,7 @@ class Log:
 
     def add_old_rows(self, draw: random.Random) -> None:
         """Put old rows in, where there are few."""
-        if self.store.to_purge(Purge(int(time.time()) - KEPT_DAYS * DAY)) > OLD_ROWS // 2:
+        if purging.to_go(self.store, Purge(int(time.time()) - KEPT_DAYS * DAY)) > OLD_ROWS // 2:
             return
         events = [self.ledger.event(draw, is_old=True) for _ in range(OLD_ROWS)]
         self.store.record([records.from_mapping(event, now=time.time()) for event in events])

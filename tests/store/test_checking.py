@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Table, delete, insert, select, text, update
 
 from logservice.errors import Unavailable
-from logservice.store import checking
+from logservice.store import checking, purging
 from logservice.store.checking import Check, Report
 from logservice.store.dialects import sqlite_wal
 from logservice.store.retention import Purge
@@ -43,9 +43,9 @@ def full(store: LogStore) -> Report:
 def filled(store: LogStore) -> None:
     """Record rows of nine days, and purge some with and some without their usage."""
     store.record(make_records(150, days=9))
-    list(store.purge(Purge(MIDNIGHT - 7 * DAY)))
-    list(store.purge(Purge(MIDNIGHT - 3 * DAY - 1234, keep_usage=True), batch=20))
-    list(store.purge(Purge(MIDNIGHT - DAY - 777, log_type=2, keep_usage=True), batch=7))
+    list(purging.carry_out(store, Purge(MIDNIGHT - 7 * DAY)))
+    list(purging.carry_out(store, Purge(MIDNIGHT - 3 * DAY - 1234, keep_usage=True), batch=20))
+    list(purging.carry_out(store, Purge(MIDNIGHT - DAY - 777, log_type=2, keep_usage=True), batch=7))
 
 
 def where_of(row: Row, table: Table) -> list[Any]:
@@ -280,7 +280,7 @@ def test_what_others_write_meanwhile_never_looks_like_drift(open_store: Any) -> 
             writer.record(make_records(30, seed=seed, days=9, content=f"text {seed}"))
             if seed % 5 == 2:
                 before = MIDNIGHT - 9 * DAY + seed * 6 * HOUR
-                list(writer.purge(Purge(before, keep_usage=seed % 10 == 2), batch=40))
+                list(purging.carry_out(writer, Purge(before, keep_usage=seed % 10 == 2), batch=40))
             if seed % 15 == 10:
                 list(writer.rebuild())
             if done.is_set():
