@@ -181,16 +181,41 @@ def _quarters(
 
 def drop_hours(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
     """Take all rows of whole hours, from second `low` to before `high`, out of the buckets."""
-    hours = select(site.c.bucket, *_site_names, *_site_measures).where(*_between(site, low, high, ids.HOUR))
+    _drop_whole(connection, dialect, low, high, whole=ids.HOUR)
+
+
+def drop_days(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
+    """Take all rows of whole days, from second `low` to before `high`, out of the buckets."""
+    _drop_whole(connection, dialect, low, high, whole=ids.DAY)
+
+
+def _drop_whole(connection: Connection, dialect: Dialect, low: int, high: int, *, whole: int) -> None:
+    """Delete the buckets of up to `whole` seconds, and take what they held out of the longer ones."""
+    number = SITE.spans.index(whole) + 1
+    shorter, longer = SITE.spans[:number], SITE.spans[number:]
+    held = select(site.c.bucket, *_site_names, *_site_measures).where(*_between(site, low, high, whole))
     gone = {
         tuple(row[: len(SITE_DIMENSIONS) + 1]): [-number for number in row[len(SITE_DIMENSIONS) + 1 :]]
-        for row in connection.execute(hours)
+        for row in connection.execute(held)
     }
-    _add_to_site(connection, dialect, gone, SITE.spans[2:])
-    for span in SITE.spans[:2]:
+    _add_to_site(connection, dialect, gone, longer)
+    for span in shorter:
         _delete(connection, site, low, high, span=span)
     _delete(connection, HOURLY.table, low, high)
-    _drop_empty(connection, SITE.table, SITE.spans[2:], low, high)
+    _drop_empty(connection, SITE.table, longer, low, high)
+
+
+def keep(connection: Connection, low: int, high: int) -> None:
+    """Keep the usage of all rows of whole days, from second `low` to before `high`, which are to be deleted.
+
+    The database adds it up by itself, a day in each statement: it may be that of very many rows.
+    """
+    for day in range(low, high, ids.DAY):
+        rows = [records.c.id >= ids.first_id(day), records.c.id < ids.first_id(day + ids.DAY)]
+        _add_selected(connection, HOURLY.table, _from_rows(HOURLY, QUARTER, retained=1).where(*rows))
+    present = _between(site, low, high, QUARTER)
+    for span in SITE.spans:
+        _add_selected(connection, SITE.table, _from_site(QUARTER, span, retained=1).where(*present))
 
 
 def drop_empty(connection: Connection, low: int, high: int) -> None:
@@ -257,14 +282,14 @@ def _delete(connection: Connection, table: Table, low: int, high: int, *, span: 
     connection.execute(delete(table).where(*_between(table, low, high, span)))
 
 
-def _from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
-    """Return the buckets of one span that rows of `log_records` make up."""
+def _from_rows(rollup: Rollup, span: int, *, retained: int = 0) -> Select[*tuple[Any, ...]]:
+    """Return the buckets of one span that rows of `log_records` make up; `retained` ones count no rows."""
     bucket = bucket_of(second_of_row, span).label("bucket")
     names = [records.c[name] for name in rollup.dimensions]
-    sums = [dialects.total(measure(records, name)) for name in MEASURES]
+    sums = [_sum(measure(records, name), name, retained=retained) for name in MEASURES]
     grouped = [bucket, *names]
     of_span = [_number(span).label("span")] if rollup is SITE else []
-    keys = [*of_span, bucket, _number(0).label("retained"), *names]
+    keys = [*of_span, bucket, _number(retained).label("retained"), *names]
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
 
 
@@ -272,10 +297,14 @@ def _from_site(finer: int, span: int, *, sign: int = 1, retained: int = 0) -> Se
     """Return the buckets of one span that the site's buckets of a shorter one make up."""
     names = _site_names
     bucket = bucket_of(site.c.bucket, span).label("bucket")
-    sums = [dialects.total(site.c[name] * _number(sign)) for name in MEASURES]
+    sums = [_sum(site.c[name] * _number(sign), name, retained=retained) for name in MEASURES]
     grouped = [bucket, *names]
     keys = [_number(span).label("span"), bucket, _number(retained).label("retained"), *names]
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
+
+
+def _sum(numbers: ColumnElement[int], name: str, *, retained: int) -> ColumnElement[int]:
+    return _number(0).label(name) if retained and name == "rows" else dialects.total(numbers)
 
 
 def _number(value: int) -> ColumnElement[int]:

@@ -20,6 +20,7 @@ from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
 from .pages import Cursor, Page, Rows
+from .partitions import drop_months
 from .prepared import Reader
 from .queries import Query
 from .recording import Post, week_claim
@@ -64,13 +65,15 @@ class LogStore:
 
     # -- life ----------------------------------------------------------------------------------------------
 
-    def create(self) -> None:
+    def create(self, *, partitioned: bool = False) -> None:
         """Create what is missing of the database, or bring it up to this version of the program.
 
-        That is the file, the tables and the search index. Raises Unavailable when the database is newer.
+        That is the file, the tables and the search index. Raises Unavailable when the database is newer, and
+        where it is to be `partitioned` by month, InvalidValue or Conflict if it cannot be.
         """
+        partition = self.dialect.partitioning() if partitioned else None
         with self._failing_clearly():
-            self.dialect.create(schema.bring_up)
+            self.dialect.create(partial(schema.bring_up, partition=partition))
         self._ready = True
 
     def close(self) -> None:
@@ -248,10 +251,13 @@ class LogStore:
         owner, most = marks.new_owner(), batch or self.dialect.purge_batch
         self.write(partial(self._hold_purge, owner=owner), claims=[_PURGE])
         try:
+            hold = partial(self._hold_purge, owner=owner)
+            yield from drop_months(self, purge, claim=_PURGE, hold=hold)
             with self.reading() as connection:
                 found = retention.batches(connection, purge, most=most)
             for part in found:
                 yield from self._purge_part(purge, part, most=most, owner=owner)
+            yield from drop_months(self, purge, claim=_PURGE, hold=hold)
             if not purge.keep_usage:
                 drop = partial(rollups.drop_kept, before=purge.before, log_type=purge.log_type)
                 self.write(drop, claims=[_PURGE])

@@ -21,6 +21,7 @@ from tests.store.test_properties import events, filled, law, logs, queries, scop
 from tests.store_rows import (
     ALL,
     EVER,
+    EVERY_WAY,
     FIELDS,
     HOUR,
     MIDNIGHT,
@@ -33,6 +34,8 @@ from tests.store_rows import (
     row_ids,
     whole,
 )
+
+pytestmark = EVERY_WAY
 
 
 @pytest.fixture(autouse=True)

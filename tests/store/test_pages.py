@@ -17,6 +17,7 @@ from tests.store_rows import (
     ALL,
     DAY,
     EVER,
+    EVERY_WAY,
     HOUR,
     MIDNIGHT,
     SITE,
@@ -32,6 +33,8 @@ from tests.store_rows import (
     rows_once,
     whole,
 )
+
+pytestmark = EVERY_WAY
 
 #: Values of each filter: common, rare, and without a row.
 VALUES: dict[str, list[Any]] = {

@@ -15,6 +15,7 @@ from logservice.store.store import LogStore
 from tests.store_rows import (
     ALL,
     EVER,
+    EVERY_WAY,
     FIELDS,
     HOUR,
     MIDNIGHT,
@@ -28,6 +29,8 @@ from tests.store_rows import (
     row_ids,
     rows_once,
 )
+
+pytestmark = EVERY_WAY
 
 TEXTS = [
     "Hauptstraße 7",

@@ -26,7 +26,7 @@ from .expressions import (
     total,
 )
 from .postgresql import PostgreSQLDialect
-from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
+from .schema import CLUSTERED, BigKey, PlainText, answering, growing, newest_first, set_vacuum_where_unset
 from .sqlite import SQLiteDialect
 
 __all__ = [
@@ -44,11 +44,13 @@ __all__ = [
     "contains",
     "engine_settings",
     "for_engine",
+    "growing",
     "matches",
     "newest_along_index",
     "newest_first",
     "oldest_along_index",
     "ranges",
+    "set_vacuum_where_unset",
     "total",
 ]
 
