@@ -84,7 +84,7 @@ def clean_databases(postgresql: Server) -> Iterator[CleanDatabases]:
 
 @pytest.fixture(scope="session")
 def partitioned_databases(postgresql: Server) -> Iterator[CleanDatabases]:
-    """The same with a partition for each month; that of most rows is there already, or none could be reused."""
+    """The same in partitions; one is there for most rows, as a database whose tables change is not reused."""
     with closing(CleanDatabases(postgresql, _create_partitioned, name="partitioned")) as databases:
         yield databases
 
