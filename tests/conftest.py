@@ -25,6 +25,7 @@ from tests.mariadb_server import private as private_mariadb
 from tests.postgresql_server import Server, running
 from tests.private_servers import missed, required
 from tests.rows import KEYS, NOW, PEOPLE
+from tests.store_rows import MIDNIGHT
 
 # A shell that starts tests in the background has them ignore Ctrl-C, and so would all programs they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -81,14 +82,30 @@ def clean_databases(postgresql: Server) -> Iterator[CleanDatabases]:
         yield databases
 
 
+@pytest.fixture(scope="session")
+def partitioned_databases(postgresql: Server) -> Iterator[CleanDatabases]:
+    """The same in partitions; one is there for most rows, as a database whose tables change is not reused."""
+    with closing(CleanDatabases(postgresql, _create_partitioned, name="partitioned")) as databases:
+        yield databases
+
+
 def _create_tables(url: str) -> None:
     with closing(LogStore(create_engine(**dialects.engine_settings(url, "")))) as store:
         store.create()
 
 
+def _create_partitioned(url: str) -> None:
+    with closing(LogStore(create_engine(**dialects.engine_settings(url, "")))) as store:
+        store.create(partitioned=True)
+        store.write(lambda connection: store.dialect.make_room(connection, [MIDNIGHT]))
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def engine_name(request: pytest.FixtureRequest) -> str:
-    """The engine that a test runs on: every test that needs a database runs once on each."""
+    """The engine that a test runs on: every test that needs a database runs once on each.
+
+    Those of `tests.store_rows.EVERY_WAY` run on "partitioned" as well, PostgreSQL with partitions.
+    """
     name: str = request.param
     return name
 
@@ -98,7 +115,8 @@ def lend(engine_name: str, request: pytest.FixtureRequest) -> Lend:
     """Lend a database without rows; SQLite's is a file in the folder that is given."""
     if engine_name == "sqlite":
         return lambda folder: nullcontext(f"sqlite:///{folder / 'logservice.db'}")
-    databases: CleanDatabases = request.getfixturevalue("clean_databases")
+    kind = "partitioned_databases" if engine_name == "partitioned" else "clean_databases"
+    databases: CleanDatabases = request.getfixturevalue(kind)
     return lambda folder: databases.lent()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
+import pytest
 from sqlalchemy import delete, select
 
 from logservice.store import ids, pages, records, tables
@@ -25,6 +26,11 @@ HOUR, DAY, WEEK = ids.HOUR, ids.DAY, ids.WEEK
 MIDNIGHT = 1_700_006_400
 #: The time it is for the events: the noon after it.
 NOW = MIDNIGHT + DAY // 2
+
+#: Has the tests of a file run on partitions as well: what rows go in, come out or go away by.
+EVERY_WAY = pytest.mark.parametrize(
+    "engine_name", ["sqlite", "postgresql", "partitioned"], indirect=True, scope="session"
+)
 
 SITE = Scope.site()
 ALL = Filters()

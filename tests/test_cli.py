@@ -141,6 +141,11 @@ def test_init_db_creates_the_tables_and_no_login(run: Run, peek: LogStore) -> No
         assert not accounts.list_users(connection)
 
 
+def test_init_db_refuses_partitions_where_there_are_none_and_makes_nothing(run: Run, tmp_path: Path) -> None:
+    assert_error(run("init-db", "--partitioned"), "SQLite has no partitions; they need PostgreSQL")
+    assert not (tmp_path / "log.db").exists()
+
+
 # -- users ---------------------------------------------------------------------------------------------------
 
 

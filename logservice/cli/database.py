@@ -14,10 +14,11 @@ from .output import echo_json, json_option, moment, progress
 
 
 @click.command("init-db")
+@click.option("--partitioned", is_flag=True, help="Keep rows in a partition for each month (PostgreSQL).")
 @with_store
-def init_db(store: LogStore) -> None:
+def init_db(store: LogStore, partitioned: bool) -> None:
     """Create what is missing of the database, or bring it up to date. Nobody gets a login by it."""
-    store.create()
+    store.create(partitioned=partitioned)
     click.echo("The database is ready.")
 
 

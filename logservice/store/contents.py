@@ -108,14 +108,17 @@ def _known(connection: Connection, texts: Iterable[tuple[int, str]]) -> dict[tup
 
 def _find(connection: Connection, hour: int, digests: list[int]) -> list[Any]:
     form = OneOf.fitting(digests)
-    values = {**form.values("digest", digests), "hour": hour * ids.HOUR}
+    hour_ids = {"low": hour * _HOUR_IDS, "high": (hour + 1) * _HOUR_IDS}
+    values = {**form.values("digest", digests), "hour": hour * ids.HOUR, **hour_ids}
     return _with_digests(connection, values, form)
 
 
 @prepared
 def _with_digests(form: OneOf) -> Executable:
     found = select(contents.c.id, contents.c.shared, contents.c.content)
-    return found.where(contents.c.hour == bindparam("hour"), form(contents.c.digest, "digest"))
+    # The ids follow from the hour; said as well, they lead to the one partition that has it.
+    inside = [contents.c.id >= bindparam("low"), contents.c.id < bindparam("high")]
+    return found.where(contents.c.hour == bindparam("hour"), form(contents.c.digest, "digest"), *inside)
 
 
 def texts(connection: Reader, content_ids: Iterable[int]) -> dict[int, str]:

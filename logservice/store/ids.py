@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from ..errors import InvalidValue
 
@@ -70,6 +71,13 @@ def between(start: int = 0, end: int = 0) -> IdRange:
     low = first_id(min(max(start, MIN_SECOND), MAX_SECOND + 1)) if start > 0 else 0
     high = OPEN_END if end == 0 or end >= MAX_SECOND else first_id(max(end + 1, MIN_SECOND))
     return IdRange(low, high)
+
+
+def month(second: int) -> IdRange:
+    """Return the ids of the month (UTC) that a second lies in."""
+    first = datetime.fromtimestamp(second - second % DAY, UTC).replace(day=1, hour=0)
+    following = (first + timedelta(days=31)).replace(day=1)
+    return IdRange(first_id(int(first.timestamp())), first_id(int(following.timestamp())))
 
 
 def assign(seconds: Iterable[int], free: Mapping[int, Iterator[int]]) -> list[int]:

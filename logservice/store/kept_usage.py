@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, select
 from . import archived_usage, identities, ids, retained, rollups
 from .dialects import Dialect
 from .records import Record
-from .rollups import QUARTER, SITE
-from .tables import DIMENSIONS, MEASURES, hourly, site
+from .rollups import HOURLY, QUARTER, SITE
+from .tables import DIMENSIONS, MEASURES, hourly, records, site
 
 #: What there is to know of usage without rows: the quarter hour, whose it is, and how much.
 FIELDS = ("bucket", *DIMENSIONS, *MEASURES[1:])
@@ -26,6 +26,23 @@ def take_back(connection: Connection, dialect: Dialect, back: Iterable[Mapping[s
         rollups.add_sums(connection, dialect, rollups.without_rows(sums, sign=-1), mark=mark)
         quarters = [key[0] for key in sums]
         drop_spent(connection, min(quarters), max(quarters) + QUARTER)
+
+
+def keep(connection: Connection, low: int, high: int) -> None:
+    """Keep the usage of all rows of whole days, from second `low` to before `high`, which are to be deleted.
+
+    The database adds it up by itself, a day in each statement: it may be that of very many rows.
+    """
+    mark = retained.KEPT
+    for day in range(low, high, ids.DAY):
+        rows = [records.c.id >= ids.first_id(day), records.c.id < ids.first_id(day + ids.DAY)]
+        of_users = rollups.from_rows(HOURLY, QUARTER, mark=mark).where(*rows)
+        rollups.add_selected(connection, hourly, of_users)
+        retained.remember(connection, rows, {}, mark=mark)
+    present = rollups.between(site, low, high, QUARTER)
+    for span in SITE.spans:
+        of_site = rollups.from_site(QUARTER, span, mark=mark).where(*present)
+        rollups.add_selected(connection, site, of_site)
 
 
 def of(connection: Connection, low: int, high: int) -> list[Usage]:

@@ -14,8 +14,9 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ..errors import Unavailable
-from . import ids, kept_usage, marks, retention
-from .recording import week_claim
+from . import ids, kept_usage, marks, partitions, retention
+from .ids import IdRange
+from .recording import span_claims, week_claim
 from .retention import Batch, Gone, Purge
 from .store import LogStore
 
@@ -83,18 +84,35 @@ class _Run:
 
     def batches(self) -> Iterator[int]:
         """Do it, yielding the number of rows that each transaction deleted."""
-        with self._store.reading() as connection:
-            rows = retention.to_go(connection, self._purge)
-            found = retention.batches(connection, self._purge, most=self._most)
-        self._progress = replace(self._progress, to_go=rows)
+        self._progress = replace(self._progress, to_go=to_go(self._store, self._purge))
         self._store.write(self._hold, claims=[retention.CLAIM])
         try:
+            yield from self._months()
+            with self._store.reading() as connection:
+                found = retention.batches(connection, self._purge, most=self._most)
             for part in found:
                 yield from self._part(part)
+            # Those that only now lost their rows, or were in use before.
+            yield from self._months()
             if not self._purge.keep_usage:
                 self._store.write(self._drop_kept, claims=[retention.CLAIM])
         finally:
             self._release()
+
+    def _months(self) -> Iterator[int]:
+        """Drop months that lie in partitions of their own and of which nothing is left."""
+        store, purge = self._store, self._purge
+        with store.reading() as connection:
+            months = partitions.months_to_go(connection, store.dialect, purge, now=store.clock())
+        for month in months:
+            work = partial(self._drop, month=month)
+            claims = [retention.CLAIM, *span_claims(month)]
+            rows, self._progress = store.write(work, claims=claims, is_long=True)
+            yield rows
+
+    def _drop(self, connection: Connection, month: IdRange) -> tuple[int, Progress]:
+        rows = partitions.drop_month(connection, self._store.dialect, self._purge, month=month)
+        return rows, self._note(connection, rows)
 
     def _part(self, part: Batch) -> Iterator[int]:
         claims = [retention.CLAIM, week_claim(ids.second_of(part.span.low), shared=False)]
@@ -106,17 +124,20 @@ class _Run:
             is_done = gone.is_done
 
     def _delete(self, connection: Connection, part: Batch) -> tuple[Gone, Progress]:
-        """Delete a batch; return what is gone and how far the purge is then, for it may be undone."""
         gone = retention.purge_batch(connection, self._store.dialect, self._purge, part, most=self._most)
+        return gone, self._note(connection, gone.rows)
+
+    def _note(self, connection: Connection, rows: int) -> Progress:
+        """Note how many rows are gone; return how far the purge is then, for that may be undone."""
         before = self._progress
         progress = replace(
             before,
-            deleted=before.deleted + gone.rows,
-            to_go=max(before.to_go - gone.rows, 0),
+            deleted=before.deleted + rows,
+            to_go=max(before.to_go - rows, 0),
             updated_at=int(self._store.clock()),
         )
         self._hold(connection, progress)
-        return gone, progress
+        return progress
 
     def _drop_kept(self, connection: Connection) -> None:
         self._hold(connection)

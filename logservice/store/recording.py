@@ -12,6 +12,7 @@ from ..errors import Conflict
 from . import contents, idempotency, identities, ids, kept_ids, kept_usage, rollups
 from .dialects import Dialect
 from .idempotency import IdempotencyKey
+from .ids import IdRange
 from .records import Record
 from .tables import records
 from .writer import Claim
@@ -49,6 +50,12 @@ def week_claims(new: Iterable[Record], *, shared: bool) -> Iterator[Claim]:
     """Yield the claims on all weeks that records lie in."""
     for week in {record.second // ids.WEEK for record in new}:
         yield week_claim(week * ids.WEEK, shared=shared)
+
+
+def span_claims(span: IdRange) -> Iterator[Claim]:
+    """Yield the claims, each alone, on all weeks that a range of ids touches."""
+    for week in range(ids.second_of(span.low) // ids.WEEK, ids.second_of(span.high - 1) // ids.WEEK + 1):
+        yield week_claim(week * ids.WEEK, shared=False)
 
 
 def store(
@@ -89,6 +96,7 @@ def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> i
     """
     if not new:
         return 0
+    dialect.make_room(connection, (record.second for record in new))
     rows = identities.resolve(connection, dialect, new)
     kept, others, seconds, back = kept_ids.sorted_out(connection, new, rows)
     kept_usage.take_back(connection, dialect, back)

@@ -214,17 +214,29 @@ def quarters(connection: Connection, where: Sequence[ColumnElement[bool]], value
 
 def drop_hours(connection: Connection, dialect: Dialect, hours: Hours) -> None:
     """Take all rows of whole hours out of the buckets."""
+    _drop_whole(connection, dialect, hours, whole=ids.HOUR)
+
+
+def drop_days(connection: Connection, dialect: Dialect, low: int, high: int) -> None:
+    """Take all rows of whole days, from second `low` to before `high`, out of the buckets."""
+    _drop_whole(connection, dialect, Hours(low, high), whole=ids.DAY)
+
+
+def _drop_whole(connection: Connection, dialect: Dialect, hours: Hours, *, whole: int) -> None:
+    """Delete the buckets of up to `whole` seconds, and take what they held out of the longer ones."""
     low, high, of_type = hours.low, hours.high, hours.of_type(site)
-    found = select(site.c.bucket, *_site_names, *_site_measures)
+    number = SITE.spans.index(whole) + 1
+    shorter, longer = SITE.spans[:number], SITE.spans[number:]
+    held = select(site.c.bucket, *_site_names, *_site_measures)
     gone = {
         tuple(row[: len(SITE_DIMENSIONS) + 1]): [-number for number in row[len(SITE_DIMENSIONS) + 1 :]]
-        for row in connection.execute(found.where(*between(site, low, high, ids.HOUR), *of_type))
+        for row in connection.execute(held.where(*between(site, low, high, whole), *of_type))
     }
-    _add_to_site(connection, dialect, gone, SITE.spans[2:])
-    for span in SITE.spans[:2]:
+    _add_to_site(connection, dialect, gone, longer)
+    for span in shorter:
         _delete(connection, site, low, high, *of_type, span=span)
     _delete(connection, HOURLY.table, low, high, *hours.of_type(hourly))
-    _drop_empty(connection, SITE.table, SITE.spans[2:], low, high)
+    _drop_empty(connection, SITE.table, longer, low, high)
 
 
 def drop_empty(connection: Connection, low: int, high: int) -> None:
@@ -285,14 +297,14 @@ def _delete(
     connection.execute(delete(table).where(*between(table, low, high, span, mark=mark), *where))
 
 
-def from_rows(rollup: Rollup, span: int) -> Select[*tuple[Any, ...]]:
-    """Return the buckets of one span that rows of `log_records` make up."""
+def from_rows(rollup: Rollup, span: int, *, mark: int = 0) -> Select[*tuple[Any, ...]]:
+    """Return the buckets of one span that rows of `log_records` make up; those with a mark count no rows."""
     bucket = bucket_of(second_of_row, span).label("bucket")
     names = [records.c[name] for name in rollup.dimensions]
-    sums = [dialects.total(measure(records, name)) for name in MEASURES]
+    sums = [_sum(measure(records, name), name, mark=mark) for name in MEASURES]
     grouped = [bucket, *names]
     of_span = [_number(span).label("span")] if rollup is SITE else []
-    keys = [*of_span, bucket, _number(0).label("retained"), *names]
+    keys = [*of_span, bucket, _number(mark).label("retained"), *names]
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
 
 
@@ -300,10 +312,14 @@ def from_site(finer: int, span: int, *, sign: int = 1, mark: int = 0) -> Select[
     """Return the buckets of one span that the site's buckets of a shorter one make up."""
     names = _site_names
     bucket = bucket_of(site.c.bucket, span).label("bucket")
-    sums = [dialects.total(site.c[name] * _number(sign)) for name in MEASURES]
+    sums = [_sum(site.c[name] * _number(sign), name, mark=mark) for name in MEASURES]
     grouped = [bucket, *names]
     keys = [_number(span).label("span"), bucket, _number(mark).label("retained"), *names]
     return select(*keys, *sums).group_by(*grouped).order_by(*grouped)
+
+
+def _sum(numbers: ColumnElement[int], name: str, *, mark: int) -> ColumnElement[int]:
+    return _number(0).label(name) if mark and name == "rows" else dialects.total(numbers)
 
 
 def _number(value: int) -> ColumnElement[int]:

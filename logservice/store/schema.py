@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import enum
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Table, inspect
 
 from ..errors import Unavailable
-from .tables import metadata, records
+from .tables import contents, metadata, records
+
+#: Creates tables in partitions, or refuses.
+Partition = Callable[[Connection, Sequence[Table]], None]
 
 #: Alembic's own table; a host may have one of the usual name.
 VERSION_TABLE = "log_alembic_version"
@@ -50,17 +54,20 @@ def state(connection: Connection) -> State:
     return State.CURRENT if version == _known()[0] else State.OLD
 
 
-def bring_up(connection: Connection) -> None:
+def bring_up(connection: Connection, *, partition: Partition | None = None) -> None:
     """Create the tables, or bring them up to this version, within the transaction of the connection.
 
-    Raises Unavailable when they are newer.
+    `partition` is how the tables that grow for ever are created if they are to have partitions, or found to
+    have them. Raises Unavailable when they are newer.
     """
     with _one_at_a_time:
-        _bring_up(connection)
+        _bring_up(connection, partition)
 
 
-def _bring_up(connection: Connection) -> None:
+def _bring_up(connection: Connection, partition: Partition | None) -> None:
     found = state(connection)
+    if partition is not None:
+        partition(connection, [records, contents])
     config = _config()
     config.attributes["connection"] = connection
     if found is State.EMPTY:

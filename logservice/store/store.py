@@ -61,13 +61,15 @@ class LogStore:
 
     # -- life ----------------------------------------------------------------------------------------------
 
-    def create(self) -> None:
+    def create(self, *, partitioned: bool = False) -> None:
         """Create what is missing of the database, or bring it up to this version of the program.
 
-        That is the file, the tables and the search index. Raises Unavailable when the database is newer.
+        That is the file, the tables and the search index. Raises Unavailable when the database is newer, and
+        where it is to be `partitioned` by month, InvalidValue or Conflict if it cannot be.
         """
+        partition = self.dialect.partitioning() if partitioned else None
         with self._failing_clearly():
-            self.dialect.create(schema.bring_up)
+            self.dialect.create(partial(schema.bring_up, partition=partition))
         self._ready = True
 
     def close(self) -> None:

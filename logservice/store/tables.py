@@ -86,6 +86,7 @@ records = Table(
 dialects.newest_first("log_records_user", records.c.user_id)
 dialects.newest_first("log_records_token", records.c.token_id, records.c.token_id != 0)
 dialects.newest_first("log_records_request", records.c.request_id, records.c.request_id != "")
+dialects.growing(records)
 
 #: The sequence part of ids, where several writers need different ones. It begins anew at its end.
 sequence = Sequence(
@@ -108,6 +109,7 @@ contents = Table(
     Column("folded", dialects.PlainText),
 )
 Index("log_contents_digest", contents.c.hour, contents.c.digest)
+dialects.growing(contents)
 
 
 def _buckets(name: str, key: Iterable[str]) -> Table:

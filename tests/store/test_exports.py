@@ -22,6 +22,7 @@ from tests.store.test_properties import events, filled, law, logs, queries, scop
 from tests.store_rows import (
     ALL,
     EVER,
+    EVERY_WAY,
     FIELDS,
     HOUR,
     MIDNIGHT,
@@ -34,6 +35,8 @@ from tests.store_rows import (
     row_ids,
     whole,
 )
+
+pytestmark = EVERY_WAY
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -136,3 +137,21 @@ def test_an_id_by_which_a_text_still_goes_is_not_given_again(store: LogStore) ->
     assert text_id == first
     assert last > first
     assert len({*row_ids(raw_rows(store))} - {first}) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "first", "following"),
+    [
+        (ids.MIN_SECOND, "1970-01-01", "1970-02-01"),
+        (1_706_745_599, "2024-01-01", "2024-02-01"),
+        (1_706_745_600, "2024-02-01", "2024-03-01"),
+        (1_704_067_199, "2023-12-01", "2024-01-01"),
+        (ids.MAX_SECOND, "2106-02-01", "2106-03-01"),
+    ],
+)
+def test_a_month_reaches_from_its_first_to_its_last_second(second: int, first: str, following: str) -> None:
+    low, high = (
+        int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) for day in (first, following)
+    )
+
+    assert ids.month(second) == ids.IdRange(ids.first_id(low), ids.first_id(high))

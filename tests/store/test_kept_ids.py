@@ -11,7 +11,20 @@ from logservice.store import ids, purging, recording, records, tables
 from logservice.store.records import Record
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
-from tests.store_rows import HOUR, MIDNIGHT, NOW, buckets, contents, make_record, raw_rows, rebuilt, row_ids
+from tests.store_rows import (
+    EVERY_WAY,
+    HOUR,
+    MIDNIGHT,
+    NOW,
+    buckets,
+    contents,
+    make_record,
+    raw_rows,
+    rebuilt,
+    row_ids,
+)
+
+pytestmark = EVERY_WAY
 
 FIRST = ids.first_id(MIDNIGHT)
 

@@ -17,6 +17,7 @@ from tests.store_rows import (
     ALL,
     DAY,
     EVER,
+    EVERY_WAY,
     HOUR,
     MIDNIGHT,
     SITE,
@@ -31,6 +32,8 @@ from tests.store_rows import (
     table_rows,
     whole,
 )
+
+pytestmark = EVERY_WAY
 
 #: A moment in the middle of the scattered rows, in the middle of an hour.
 TARGET = MIDNIGHT - DAY - 5 * HOUR + 1234

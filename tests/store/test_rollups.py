@@ -15,6 +15,7 @@ from logservice.store.store import LogStore
 from logservice.store.tables import DIMENSIONS, MEASURES, SITE_DIMENSIONS, hourly, site
 from tests.store_rows import (
     DAY,
+    EVERY_WAY,
     HOUR,
     MIDNIGHT,
     Row,
@@ -27,6 +28,8 @@ from tests.store_rows import (
     record,
     table_rows,
 )
+
+pytestmark = EVERY_WAY
 
 
 def plain_buckets(rows: list[Row], seconds: int, dimensions: tuple[str, ...]) -> list[Row]:

@@ -12,7 +12,21 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, MetaData, NullPool, Table, create_engine, insert, inspect, text
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    NullPool,
+    Table,
+    Text,
+    create_engine,
+    insert,
+    inspect,
+    text,
+)
 
 from logservice.errors import Unavailable
 from logservice.store import dialects, schema, search
@@ -308,6 +322,92 @@ def test_the_digest_of_the_step_is_that_of_the_store() -> None:
     """Texts that were copied must be found again by those who write the same."""
     plainly = int.from_bytes(blake2b("Straße".encode(), digest_size=8).digest(), "big", signed=True)
     assert second_step._digest("Straße") == digest("Straße") == plainly
+
+
+# Vacuum, and partitions
+
+
+def vacuum_settings(engine: Engine) -> dict[str, Any]:
+    """Return the settings of all tables that have some."""
+    query = "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND reloptions IS NOT NULL"
+    with engine.begin() as connection:
+        found = {row.relname: row.reloptions for row in connection.execute(text(query))}
+    return {name: options for name, options in found.items() if name.startswith("log_")}
+
+
+on_postgresql = pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True, scope="session")
+OFTEN = ["autovacuum_vacuum_scale_factor=0.05", "autovacuum_vacuum_insert_scale_factor=0.05"]
+
+
+@on_postgresql
+@pytest.mark.parametrize("steps", [True, False])
+def test_what_grows_for_ever_is_vacuumed_often_in_new_and_old_databases(
+    open_bare: Any, engine: Engine, steps: bool
+) -> None:
+    if steps:
+        bring_to(engine, "0004")
+        assert vacuum_settings(engine) == {}
+
+    open_bare().create()
+
+    assert vacuum_settings(engine) == {"log_records": OFTEN, "log_contents": OFTEN}
+
+
+@on_postgresql
+def test_settings_that_somebody_chose_are_left_alone(open_bare: Any, engine: Engine) -> None:
+    bring_to(engine, "0004")
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE log_contents SET (autovacuum_enabled = off)"))
+
+    open_bare().create()
+
+    assert vacuum_settings(engine) == {"log_records": OFTEN, "log_contents": ["autovacuum_enabled=off"]}
+
+
+@on_postgresql
+def test_tables_with_partitions_have_the_columns_keys_and_indexes_of_plain_ones(
+    open_bare: Any, engine: Engine
+) -> None:
+    bring_to(engine, "head")
+    plain = description(engine)
+    with engine.begin() as connection:
+        for name in plain:
+            connection.execute(text(f"DROP TABLE {name}"))
+        connection.execute(text("DROP SEQUENCE log_sequence"))
+
+    store = open_bare()
+    store.create(partitioned=True)
+    store.record([make_record()])
+
+    found = description(engine)
+    assert {name: table for name, table in found.items() if "_2023_11" not in name} == plain
+    assert vacuum_settings(engine) == {"log_records_2023_11": OFTEN, "log_contents_2023_11": OFTEN}
+    for name in ("log_records", "log_contents"):
+        columns, key, indexes = found[f"{name}_2023_11"]
+        assert (columns, key) == plain[name][:2]
+        # All but the search index, which is told apart by its name elsewhere.
+        others = [index[1:3] for index in indexes if "COALESCE" not in index[1][0]]
+        assert sorted(others) == sorted(index[1:3] for index in plain[name][2])
+        assert len(indexes) - len(others) == (name == "log_contents")
+
+
+@on_postgresql
+def test_steps_reach_the_partitions(open_bare: Any, engine: Engine) -> None:
+    store = open_bare()
+    store.create(partitioned=True)
+    store.record([make_record(), make_record(created_at=MIDNIGHT - 40 * DAY)])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE log_alembic_version SET version_num = '0004'"))
+        operations = Operations(MigrationContext.configure(connection))
+        operations.add_column("log_records", Column("region", Text, nullable=False, server_default="west"))
+
+    open_bare().create()
+    store.record([make_record(created_at=MIDNIGHT - 80 * DAY)])
+
+    assert version(engine) == schema._known()[0]
+    with engine.begin() as connection:
+        assert set(connection.scalars(text("SELECT region FROM log_records"))) == {"west"}
+    assert (store.count_raw(), buckets(store)) == (3, rebuilt(store))
 
 
 # Databases from the future

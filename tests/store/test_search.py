@@ -15,6 +15,7 @@ from logservice.store.store import LogStore
 from tests.store_rows import (
     ALL,
     EVER,
+    EVERY_WAY,
     FIELDS,
     HOUR,
     MIDNIGHT,
@@ -193,6 +194,7 @@ def test_a_keyword_finds_only_what_filters_range_and_scope_let_through(
     assert row_ids(found(library, keyword, **query)) == row_ids(model(rows_once(library), keyword, **query))
 
 
+@EVERY_WAY
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("limit", [1, 3, 10])
 def test_the_newest_matches_come_first_whether_in_content_or_in_name(library: LogStore, limit: int) -> None:
@@ -202,6 +204,7 @@ def test_the_newest_matches_come_first_whether_in_content_or_in_name(library: Lo
     assert row_ids(found(library, "stra", limit=limit)) == expected[:limit]
 
 
+@EVERY_WAY
 @pytest.mark.usefixtures("way")
 def test_random_keywords_cut_from_random_texts_are_found(store: LogStore) -> None:
     draw = random.Random(9)
@@ -255,6 +258,7 @@ def test_few_and_many_rows_are_told_apart_by_the_buckets(
     assert asked == ["strasse"]
 
 
+@EVERY_WAY
 @pytest.mark.usefixtures("way")
 def test_purged_rows_are_found_no_more(store: LogStore) -> None:
     record(

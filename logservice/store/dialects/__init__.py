@@ -28,7 +28,7 @@ from .expressions import (
     total,
 )
 from .postgresql import PostgreSQLDialect
-from .schema import CLUSTERED, BigKey, PlainText, answering, newest_first
+from .schema import CLUSTERED, BigKey, PlainText, answering, growing, newest_first, set_vacuum_where_unset
 from .sqlite import SQLiteDialect
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "contains",
     "engine_settings",
     "for_engine",
+    "growing",
     "joined_lines",
     "json_line",
     "matches",
@@ -54,6 +55,7 @@ __all__ = [
     "newest_first",
     "oldest_along_index",
     "ranges",
+    "set_vacuum_where_unset",
     "total",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, Table
 
+from ..ids import IdRange
 from ..prepared import Reader
 from ..writer import Claim
 
@@ -161,6 +162,33 @@ class Dialect(abc.ABC):
 
     def give_back(self, connection: Connection, *, pages: int) -> bool:
         """Give up to so many free pages back to the file system; return whether there are more."""
+        return False
+
+    # -- partitions ----------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def partitioning(self) -> Callable[[Connection, Sequence[Table]], None]:
+        """Return what creates tables with an `id` in partitions of a month each, unless they are there.
+
+        It raises Conflict where they are there without partitions. Raises InvalidValue where there is no such
+        thing.
+        """
+
+    def make_room(self, connection: Connection, seconds: Iterable[int]) -> None:  # noqa: B027
+        """See to it that rows of these seconds have a place, before a transaction locks anything else.
+
+        The weeks of the rows are claimed already, so that nobody drops the place again meanwhile.
+        """
+
+    def months(self, connection: Connection) -> list[IdRange]:
+        """Return the months that have partitions, oldest first; none where there are no partitions."""
+        return []
+
+    def drop_month(self, connection: Connection, month: IdRange) -> bool:
+        """Drop the partitions of a month, as the last thing a transaction does.
+
+        Returns False, with nothing done, where others use the tables for so long that they should not wait.
+        """
         return False
 
     # -- searching -----------------------------------------------------------------------------------------

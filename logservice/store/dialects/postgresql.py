@@ -39,8 +39,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import InvalidValue, Unavailable
+from ..ids import IdRange
 from ..prepared import Reader, prepared
 from ..writer import Claim
+from . import postgresql_partitions as partitions
 from .base import Dialect, Space
 from .expressions import add_up
 from .postgresql_ids import new_ids
@@ -78,6 +80,8 @@ class PostgreSQLDialect(Dialect):
                 engine, settings, _connect_args(waiting_time), waiting_time=waiting_time
             )
         self._warned: set[str] = set()
+        # None until somebody asks.
+        self._is_partitioned: bool | None = None
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
@@ -122,6 +126,7 @@ class PostgreSQLDialect(Dialect):
             self.claim(connection, [Claim("schema")])
             bring_up(connection)
             self._index_contents(connection)
+        self._is_partitioned = None
 
     def close(self, finish_writing: Callable[[], None]) -> None:
         finish_writing()
@@ -201,6 +206,29 @@ class PostgreSQLDialect(Dialect):
         statement = _addition.compiled(connection.dialect, table)
         with _cursor(connection) as cursor:
             cursor.execute(statement.sql, statement.parameters({"rows": given}))
+
+    # -- partitions ----------------------------------------------------------------------------------------
+
+    def partitioning(self) -> Callable[[Connection, Sequence[Table]], None]:
+        return partitions.create_partitioned
+
+    def make_room(self, connection: Connection, seconds: Iterable[int]) -> None:
+        """Add partitions for months that have none; whoever wants the same waits, and looks again.
+
+        They are looked up each time, which takes a tenth of a millisecond: another process may have dropped
+        one that we know.
+        """
+        if self._is_partitioned is None:
+            self._is_partitioned = partitions.is_partitioned(connection)
+        if self._is_partitioned and partitions.missing(connection, found := partitions.months_of(seconds)):
+            self.claim(connection, [Claim("partitions")])
+            partitions.add(connection, partitions.missing(connection, found))
+
+    def months(self, connection: Connection) -> list[IdRange]:
+        return partitions.months(connection)
+
+    def drop_month(self, connection: Connection, month: IdRange) -> bool:
+        return partitions.drop(connection, month)
 
     # -- searching -----------------------------------------------------------------------------------------
 

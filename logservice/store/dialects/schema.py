@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Index, Integer, Text, literal_column
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    Table,
+    Text,
+    event,
+    literal_column,
+    text,
+)
+from sqlalchemy.schema import ExecutableDDLElement
 
 #: An id without this many bits is the number of its block.
 BLOCK_BITS = 33
@@ -17,6 +31,44 @@ PlainText = Text().with_variant(Text(collation="C"), "postgresql")
 
 #: Bucket tables are looked up by their long key only: on SQLite the key is the table.
 CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
+
+#: The tables that grow for ever, unless rows are purged.
+GROWING = ("log_records", "log_contents")
+
+
+def set_vacuum(name: str) -> str:
+    """Return the statement by which PostgreSQL vacuums a table that grows for ever, or a partition of one.
+
+    By itself it would wait until a fifth of the rows is dead: a purge goes on for long before its room is
+    used again. Rows are only added at one end, and should be known to be visible soon after, so that indexes
+    alone can answer and no later vacuum has to read them.
+    """
+    return f"ALTER TABLE {name} SET ({_VACUUM})"
+
+
+def set_vacuum_where_unset(connection: Connection) -> None:
+    """Do so with the tables of a database that is there already, unless somebody chose settings for them."""
+    if connection.dialect.name == "postgresql":
+        for name in GROWING:
+            if connection.scalar(_UNSET, {"name": name}) is not None:
+                connection.exec_driver_sql(set_vacuum(name))
+
+
+# A table in partitions has no settings of its own.
+_UNSET = text("""
+    SELECT relname FROM pg_class WHERE oid = to_regclass(:name) AND relkind = 'r' AND reloptions IS NULL
+""")
+_VACUUM = "autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05"
+
+
+def _vacuuming(name: str) -> ExecutableDDLElement:
+    change: ExecutableDDLElement = DDL(set_vacuum(name))  # type: ignore[no-untyped-call]
+    return change
+
+
+def growing(table: Table) -> None:
+    """Have a table vacuumed as one that grows for ever."""
+    event.listen(table, "after_create", _vacuuming(table.name).execute_if(dialect="postgresql"))
 
 
 def answering(name: str, *columns: Column[Any]) -> None:

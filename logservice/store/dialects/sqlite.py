@@ -244,6 +244,11 @@ class SQLiteDialect(Dialect):
         [left] = driver(connection).execute("PRAGMA freelist_count").fetchone()
         return bool(left)
 
+    # -- partitions ----------------------------------------------------------------------------------------
+
+    def partitioning(self) -> Callable[[Connection, Sequence[Table]], None]:
+        raise InvalidValue("SQLite has no partitions; they need PostgreSQL")
+
     # -- searching -----------------------------------------------------------------------------------------
 
     def plan_by_values(self, connection: Reader) -> None:
