@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import Conflict, InvalidValue
+from ..exports.parquet import require
 from ..imports.parquet import ParquetFile
 from ..store import archiving, ids, retained
 from ..store.archiving import Begun, Day
 from ..store.holding import Holding
 from ..store.store import LogStore
 from .draft import Draft
-from .folder import USAGE, Folder
+from .folder import ROWS, Folder
 from .labels import Label
 
 #: How often a day is written, should rows of it be recorded meanwhile.
@@ -42,23 +43,24 @@ class Archiving:
         """Return the days that have something to archive, oldest first."""
         return archiving.days(self._store, self._before)
 
-    def run(self) -> Iterator[Step]:
+    def run(self, *, forget: bool = False) -> Iterator[Step]:
         """Archive what is due, the oldest day first, after what was left unfinished.
 
-        Raises Conflict while another archive or maintenance is under way, and where a day cannot be archived:
-        its rows keep changing, or its usage does not fit them; OSError where the folder cannot be written to.
+        Raises Conflict while another archive or maintenance is under way, for the folder of another log, for
+        an archive whose file is missing unless that is to be forgotten, and for a day that cannot be archived,
+        as its rows keep changing or its usage does not fit them; OSError where the folder cannot be written to.
         What is not archived stays in the log.
         """
+        require()
         with Holding(self._store, "maintenance") as holding:
             self._folder.create()
-            for step in self._steps():
+            self._folder.take_for(archiving.log_id(self._store))
+            for step in self._steps(forget=forget):
                 holding.renew()
                 yield step
 
-    def _steps(self) -> Iterator[Step]:
-        for begun in archiving.begun(self._store):
-            yield from self._resume(begun)
-        self._clear()
+    def _steps(self, *, forget: bool) -> Iterator[Step]:
+        yield from self._finish_all(forget=forget)
         for day in self.due():
             yield from self._archive(day)
 
@@ -68,15 +70,45 @@ class Archiving:
             for rows in draft.write():
                 yield Step(written=rows)
             if draft.settle():
-                draft.name()
-                if draft.begun is not None:
-                    yield from self._delete(draft.begun)
+                yield from self._finish_all()
                 return
         self._clear()
         raise Conflict(
             f"{datetime.fromtimestamp(day.start, UTC):%Y-%m-%d}: its rows keep changing, or its usage does "
             "not fit them; `logservice check --full` tells which, and `logservice rebuild` mends the usage"
         )
+
+    # -- what counts, and is to be finished ----------------------------------------------------------------
+
+    def _finish_all(self, *, forget: bool = False) -> Iterator[Step]:
+        """Name the files that count, and delete their rows; files that do not count go."""
+        for begun in archiving.begun(self._store):
+            if self._is_there(begun):
+                yield from self._finish(begun)
+            elif forget:
+                archiving.finish(self._store, begun)
+            else:
+                raise Conflict(self._missing(begun))
+        self._clear()
+
+    def _is_there(self, begun: Begun) -> bool:
+        """Whether a file lies in this folder, wherever that was moved to; it has its name from now on."""
+        if self._label(self._folder.part(begun.name)) == begun.file_id:
+            self._folder.name_part(begun.name)
+        return self._label(self._folder.path / begun.name) == begun.file_id
+
+    def _missing(self, begun: Begun) -> str:
+        if begun.folder != str(self._folder.path.absolute()):
+            return f"an archive in {begun.folder} was not finished; archive into that folder first"
+        return (
+            f"{begun.name} is missing from {begun.folder}, and some of its rows may be deleted from the log: "
+            "bring the file back, or give it up with --forget, and what is still there is archived anew"
+        )
+
+    def _finish(self, begun: Begun) -> Iterator[Step]:
+        if begun.name.startswith(ROWS):
+            yield from self._delete(begun)
+        archiving.finish(self._store, begun)
 
     def _delete(self, begun: Begun) -> Iterator[Step]:
         """Delete the rows of a file from the log."""
@@ -85,29 +117,16 @@ class Archiving:
             for rows in file.batches(size=size, columns=("id", *retained.ABOUT)):
                 archived = [(row["id"], retained.checksum(row)) for row in rows]
                 yield Step(deleted=archiving.delete_rows(self._store, archived))
-        archiving.finish(self._store, begun)
-
-    # -- what was left unfinished --------------------------------------------------------------------------
-
-    def _resume(self, begun: Begun) -> Iterator[Step]:
-        path, part = self._folder.path / begun.name, self._folder.part(begun.name)
-        if self._label(part) == begun.file_id:
-            self._folder.name_part(begun.name)
-        elif self._label(path) != begun.file_id:
-            raise Conflict(f"an archive in {begun.folder} was not finished; archive into that folder first")
-        yield from self._delete(begun)
 
     def _clear(self) -> None:
-        """Delete files that never counted. One of usage may count, and have no name yet."""
+        """Delete files that never counted."""
         for part in self._folder.parts():
-            usage_id = self._label(part)
-            if part.parent.name == USAGE and usage_id and archiving.is_noted(self._store, usage_id):
-                self._folder.name_part(f"{USAGE}/{part.name.removeprefix('.').removesuffix('.part')}")
-            else:
-                part.unlink()
+            part.unlink()
 
     def _label(self, path: Path) -> str | None:
-        """Return the id of a file, or None where there is no file of ours."""
+        """Return the id of a file, or None where there is none or it is not whole."""
+        if not path.exists():
+            return None
         try:
             with closing(ParquetFile(path)) as file:
                 label = Label.of(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 from ..exports.formats import Rows
@@ -15,7 +15,9 @@ from ..store.queries import Query
 from ..store.scope import Scope
 from ..store.store import LogStore
 from .folder import ROWS, USAGE, Folder
-from .labels import ROW_FIELDS, Label
+from .labels import ROW_FIELDS, Label, rows_as_metadata
+
+NOTHING: Mapping[str, str] = {}
 
 
 class Draft:
@@ -25,25 +27,33 @@ class Draft:
         self._store = store
         self._folder = folder
         self._day = day
-        self._usage = archiving.usage(store, day)
+        self._kept = archiving.kept(store, day)
         self._usage_label, self._rows_label = Label.new(USAGE), Label.new(ROWS)
-        self._usage_name = folder.new_name(USAGE, day.start) if self._usage else None
+        self._usage_name = folder.new_name(USAGE, day.start) if self._kept.usage else None
         self._rows_name = folder.new_name(ROWS, day.start) if day.rows else None
 
     def write(self) -> Iterator[int]:
         """Write the files, yielding how many rows went into them each time."""
         if self._usage_name is not None:
             row = exports.row_type(kept_usage.FIELDS)
-            usage = [row(*values) for values in self._usage]
-            yield from self._write(self._usage_name, self._usage_label, kept_usage.FIELDS, [usage])
+            usage = [row(*values) for values in self._kept.usage]
+            about = rows_as_metadata(self._kept.rows)
+            yield from self._write(self._usage_name, self._usage_label, kept_usage.FIELDS, [usage], about)
         if self._rows_name is not None:
             query = Query(Scope.site(), Filters(), self._day.range)
             rows = exports.batches(self._store, query, fields=ROW_FIELDS)
             yield from self._write(self._rows_name, self._rows_label, ROW_FIELDS, rows)
 
-    def _write(self, name: str, label: Label, fields: Sequence[str], rows: Iterable[Rows]) -> Iterator[int]:
+    def _write(
+        self,
+        name: str,
+        label: Label,
+        fields: Sequence[str],
+        rows: Iterable[Rows],
+        about: Mapping[str, str] = NOTHING,
+    ) -> Iterator[int]:
         with self._folder.writing(name) as file:
-            writer = ParquetWriter(file, fields, about=label.as_metadata())
+            writer = ParquetWriter(file, fields, about={**label.as_metadata(), **about})
             for some in rows:
                 if some:
                     writer.write(some)
@@ -52,11 +62,16 @@ class Draft:
 
     def settle(self) -> bool:
         """Compare the files with the log, and have them count; return False where they are not equal."""
-        if not self._is_equal():
-            return False
-        return archiving.begin(
-            self._store, self._day, rows=self.begun, usage=self._usage, usage_id=self._usage_label.id
+        return self._is_equal() and archiving.begin(
+            self._store,
+            self._day,
+            rows=self._begun(self._rows_name, self._rows_label),
+            usage=self._begun(self._usage_name, self._usage_label),
+            kept=self._kept,
         )
+
+    def _begun(self, name: str | None, label: Label) -> Begun | None:
+        return None if name is None else Begun(label.id, name, str(self._folder.path.absolute()))
 
     def _is_equal(self) -> bool:
         """Whether the file that is on disk has as many rows, and sums, as the log has for each type."""
@@ -65,16 +80,3 @@ class Draft:
         with closing(ParquetFile(self._folder.part(self._rows_name))) as file:
             written = file.totals("type", COMPARED[1:])
         return written == archiving.totals(self._store, self._day)
-
-    @property
-    def begun(self) -> Begun | None:
-        """The file of rows, as it is noted."""
-        if self._rows_name is None:
-            return None
-        return Begun(self._rows_label.id, self._rows_name, str(self._folder.path.absolute()))
-
-    def name(self) -> None:
-        """Give the files their names."""
-        for name in (self._usage_name, self._rows_name):
-            if name is not None:
-                self._folder.name_part(name)

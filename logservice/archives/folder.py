@@ -1,7 +1,7 @@
 """The folder of an archive: `rows/2026-05-01.parquet`, and beside it `usage/` for usage without rows.
 
-What came later for a day lies in `2026-05-01.2.parquet` and so on. A file that is not whole yet has a name
-that begins with a dot and ends with `.part`.
+What came later for a day lies in `2026-05-01.2.parquet` and so on. `archive.json` says of which log it is. A
+file that is not whole yet has a name that begins with a dot and ends with `.part`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
+import orjson
+
+from ..errors import Conflict
+from ..exports.files import whole_file
+
 ROWS, USAGE = "rows", "usage"
+_NOTE = "archive.json"
 
 
 class Folder:
@@ -27,6 +33,18 @@ class Folder:
         """Make what is missing of it; only its owner may look inside, as is so of a database."""
         for folder in (self.path, self.path / ROWS, self.path / USAGE):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def take_for(self, log_id: str) -> None:
+        """Note whose archive this is. Raises Conflict where it is that of another log."""
+        note = self.path / _NOTE
+        if note.exists():
+            if orjson.loads(note.read_bytes() or b"{}").get("log") != log_id:
+                raise Conflict(
+                    f"{self.path}: has the archive of another log; each log needs a folder of its own"
+                )
+            return
+        with whole_file(note) as file:
+            file.write(orjson.dumps({"log": log_id}))
 
     def files(self, kind: str) -> list[Path]:
         """Return the whole files of a kind, in the order of their days."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import orjson
 
 from ..imports.parquet import ParquetFile
 from ..store.pages import FIELDS
+from ..store.retained import Trace, pack, unpack
 
-_NAME = "logservice"
+_NAME, _ROWS = "logservice", "logservice.rows"
 #: The fields of a row in an archive: all there are, and none twice.
 ROW_FIELDS = tuple(str(name) for name in FIELDS if name not in ("channel", "use_time"))
 
@@ -38,3 +42,19 @@ class Label:
     def as_metadata(self) -> dict[str, str]:
         """Return this as a file says it."""
         return {_NAME: orjson.dumps(asdict(self)).decode()}
+
+
+def rows_as_metadata(rows: Iterable[tuple[int, Trace]]) -> dict[str, str]:
+    """Return how a file of usage says which rows it stems from, of which their types and traces are given."""
+    by_type: dict[int, list[Trace]] = defaultdict(list)
+    for log_type, trace in rows:
+        by_type[log_type].append(trace)
+    packed = {str(log_type): b64encode(pack(found)).decode() for log_type, found in by_type.items()}
+    return {_ROWS: orjson.dumps(packed).decode()}
+
+
+def rows_of(file: ParquetFile) -> list[tuple[int, Trace]]:
+    """Return the rows that the usage of a file stems from, in order of their ids."""
+    packed = orjson.loads(file.about.get(_ROWS, "{}"))
+    found = [(int(name), trace) for name, text in packed.items() for trace in unpack(b64decode(text))]
+    return sorted(found, key=lambda one: one[1])

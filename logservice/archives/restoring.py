@@ -16,7 +16,7 @@ from ..store import archiving, kept_usage, records
 from ..store.imports import Imports
 from ..store.store import LogStore
 from .folder import ROWS, USAGE, Folder
-from .labels import Label
+from .labels import Label, rows_of
 
 #: Rows in one transaction.
 BATCH = 1_000
@@ -76,7 +76,8 @@ class Restoring:
         if file.columns != kept_usage.FIELDS:
             raise InvalidValue(f"{path.name}: its columns are not those of usage")
         usage = [tuple(row.values()) for rows in file.batches(size=10_000) for row in rows]
-        new = archiving.restore_usage(self._store, label.id, usage) if store else len(usage)
+        kept = archiving.Kept(usage, rows_of(file))
+        new = archiving.restore_usage(self._store, label.id, kept) if store else len(usage)
         return Batch(path.name, usage=new)
 
     def _rows(self, path: Path, file: ParquetFile, *, store: bool) -> Iterator[Batch]:
@@ -101,7 +102,8 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     folder = Folder(path)
-    return [*folder.files(ROWS), *folder.files(USAGE)]
+    # The folder of an archive, or one of the two in it.
+    return [*folder.files(ROWS), *folder.files(USAGE), *folder.files(".")]
 
 
 def _kind(path: Path) -> str:

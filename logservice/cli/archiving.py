@@ -26,9 +26,10 @@ from .output import echo_json, echo_table, json_option, progress
     help="An age such as 180d, epoch seconds or ISO 8601; whole days (UTC) before it.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show which days would be archived.")
+@click.option("--forget", is_flag=True, help="Give up an unfinished archive whose file is lost.")
 @json_option
 @with_store
-def archive(store: LogStore, folder: Path, before: str, dry_run: bool, as_json: bool) -> None:
+def archive(store: LogStore, folder: Path, before: str, dry_run: bool, forget: bool, as_json: bool) -> None:
     """Move old days into Parquet files in DIR, one a day, and delete them from the log.
 
     A day is deleted once its file is on disk and was read back with the sums of the log. Its usage stays in
@@ -43,7 +44,7 @@ def archive(store: LogStore, folder: Path, before: str, dry_run: bool, as_json: 
     try:
         # Each row is written first, and deleted then.
         with progress("Archiving", 2 * sum(day.rows for day in days)) as advance:
-            for step in archiving.run():
+            for step in archiving.run(forget=forget):
                 written += step.written
                 deleted += step.deleted
                 advance(step.written + step.deleted, step.written)

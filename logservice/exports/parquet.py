@@ -26,6 +26,12 @@ _TEXTS = frozenset(
 _FLAGS = frozenset({"is_stream"})
 
 
+def require() -> None:
+    """Raise InvalidValue where pyarrow is missing."""
+    if find_spec("pyarrow") is None:
+        raise InvalidValue("Parquet needs pyarrow; pip install 'logservice[archive]'")
+
+
 class ParquetWriter:
     """Writes rows of some fields into a binary file: texts, flags, and numbers of 64 bits.
 
@@ -36,8 +42,7 @@ class ParquetWriter:
     def __init__(
         self, file: BinaryIO, fields: Sequence[str], *, about: Mapping[str, str] | None = None
     ) -> None:
-        if find_spec("pyarrow") is None:
-            raise InvalidValue("Parquet needs pyarrow; pip install 'logservice[archive]'")
+        require()
         self._arrow = import_module("pyarrow")
         columns = [(name, self._type(name)) for name in fields]
         self._schema = self._arrow.schema(columns, metadata=dict(about or {}))

@@ -15,13 +15,18 @@ MAGIC = b"PAR1"
 
 
 class ParquetFile:
-    """A Parquet file. Raises InvalidValue for one that is damaged, or where pyarrow is missing."""
+    """A Parquet file.
+
+    Raises InvalidValue for one that is damaged, or where pyarrow is missing, and OSError for one that cannot
+    be read at all.
+    """
 
     def __init__(self, path: Path) -> None:
         if find_spec("pyarrow") is None:
             raise InvalidValue("Parquet needs pyarrow; pip install 'logservice[archive]'")
         self._arrow = import_module("pyarrow")
         self._path = path
+        _refuse_unreadable(path)
         try:
             self._file = import_module("pyarrow.parquet").ParquetFile(path)
         except (self._arrow.ArrowException, OSError) as error:
@@ -71,3 +76,9 @@ class ParquetFile:
     def _damaged(self, error: Exception) -> InvalidValue:
         reason = str(error).splitlines()[0][:200]
         return InvalidValue(f"{self._path.name}: not a whole Parquet file ({reason})")
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """Raise OSError for a file that is not there or may not be read, whatever is in it."""
+    with path.open("rb"):
+        pass

@@ -7,15 +7,16 @@ between leaves either a file that counts for nothing, or a note by which the wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, case, delete, func, insert, select
 
-from . import archived_usage, dialects, filters, ids, kept_usage, retained, retention
+from . import archived_usage, dialects, filters, ids, kept_usage, retained, retention, rollups
 from .dialects import Dialect
 from .ids import IdRange
 from .kept_usage import Usage
@@ -30,7 +31,7 @@ COMPARED = ("rows", "quota", "prompt_tokens", "completion_tokens", "cached_token
 #: Sums in the order of COMPARED, by type.
 Totals = dict[int, tuple[int, ...]]
 
-_KIND = "archive"
+_KIND, _LOG = "archive", "log"
 _CLAIM = Claim("imports")
 
 
@@ -50,11 +51,22 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A file whose rows are being deleted: its id, its name, and the folder of the archive."""
+    """A file that counts, while it may have no name yet or its rows are not all deleted.
+
+    `name` is that within `folder`, the folder of the archive.
+    """
 
     file_id: str
     name: str
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Usage without rows that no archive has, and if they are known the rows it stems from, with types."""
+
+    usage: list[Usage] = field(default_factory=list)
+    rows: list[tuple[int, Trace]] = field(default_factory=list)
 
 
 def days(store: LogStore, before: int) -> list[Day]:
@@ -79,22 +91,35 @@ def totals(store: LogStore, day: Day) -> Totals:
     return {log_type: tuple(map(int, numbers)) for log_type, *numbers in found if numbers[0]}
 
 
-def usage(store: LogStore, day: Day) -> list[Usage]:
+def kept(store: LogStore, day: Day) -> Kept:
     """Return the usage of a day that stems from rows purged earlier and that no archive has."""
     with store.reading() as connection:
-        return kept_usage.of(connection, day.start, day.start + ids.DAY)
+        return _kept(connection, day)
+
+
+def _kept(connection: Connection, day: Day) -> Kept:
+    usage = kept_usage.of(connection, day.start, day.start + ids.DAY)
+    return Kept(usage, retained.kept(connection, day.range.low, day.range.high) if usage else [])
+
+
+def log_id(store: LogStore) -> str:
+    """Return what this log is known by in its archives, unlike any other."""
+    return store.write(_log_id, claims=[_CLAIM])
+
+
+def _log_id(connection: Connection) -> str:
+    known = connection.scalar(select(imports.c.state).where(imports.c.kind == _LOG))
+    if known is None:
+        known = orjson.dumps({"begins": secrets.token_hex(16)}).decode()
+        _insert(connection, _LOG, known)
+    return str(orjson.loads(known)["begins"])
 
 
 def begin(
-    store: LogStore,
-    day: Day,
-    *,
-    rows: Begun | None = None,
-    usage: Sequence[Usage] = (),
-    usage_id: str = "",
+    store: LogStore, day: Day, *, rows: Begun | None = None, usage: Begun | None = None, kept: Kept
 ) -> bool:
-    """Note the files of a day; return False, and note nothing, if its usage changed meanwhile."""
-    work = partial(_begin, dialect=store.dialect, day=day, rows=rows, usage=list(usage), usage_id=usage_id)
+    """Note the files of a day; return False, and note nothing, if its kept usage changed meanwhile."""
+    work = partial(_begin, dialect=store.dialect, day=day, rows=rows, usage=usage, kept=kept)
     claims = [_CLAIM, retention.CLAIM, week_claim(day.start, shared=False)]
     return store.write(work, claims=claims, is_long=True)
 
@@ -105,45 +130,39 @@ def _begin(
     dialect: Dialect,
     day: Day,
     rows: Begun | None,
-    usage: list[Usage],
-    usage_id: str,
+    usage: Begun | None,
+    kept: Kept,
 ) -> bool:
-    if kept_usage.of(connection, day.start, day.start + ids.DAY) != usage:
+    if _kept(connection, day) != kept:
         return False
-    if usage:
-        kept_usage.move_to_archive(connection, dialect, usage)
-        archived_usage.note(connection, usage_id)
-    if rows is not None:
-        new_id = (connection.scalar(select(func.max(imports.c.id))) or 0) + 1
-        state = orjson.dumps({"begins": rows.file_id, **asdict(rows)}).decode()
-        connection.execute(insert(imports).values(id=new_id, kind=_KIND, state=state))
+    if usage is not None:
+        kept_usage.move_to_archive(connection, dialect, kept.usage)
+        archived_usage.note(connection, usage.file_id)
+    for file in (rows, usage):
+        if file is not None:
+            state = orjson.dumps({"begins": file.file_id, **asdict(file)}).decode()
+            _insert(connection, _KIND, state)
     return True
 
 
+def _insert(connection: Connection, kind: str, state: str) -> None:
+    new_id = (connection.scalar(select(func.max(imports.c.id))) or 0) + 1
+    connection.execute(insert(imports).values(id=new_id, kind=kind, state=state))
+
+
 def begun(store: LogStore) -> list[Begun]:
-    """Return the files whose rows are not all deleted yet."""
+    """Return the files that count and are not finished, in the order they were begun."""
     with store.reading() as connection:
-        states = connection.scalars(
-            select(imports.c.state).where(imports.c.kind == _KIND).order_by(imports.c.id)
-        )
-        return [_read(orjson.loads(state)) for state in states]
-
-
-def _read(state: Mapping[str, Any]) -> Begun:
-    return Begun(state["file_id"], state["name"], state["folder"])
-
-
-def is_noted(store: LogStore, file_id: str) -> bool:
-    """Whether a file of usage was noted."""
-    with store.reading() as connection:
-        return archived_usage.held(connection, file_id) is not None
+        wanted = select(imports.c.state).where(imports.c.kind == _KIND).order_by(imports.c.id)
+        states = [orjson.loads(state) for state in connection.scalars(wanted)]
+    return [Begun(state["file_id"], state["name"], state["folder"]) for state in states]
 
 
 def delete_rows(store: LogStore, archived: Sequence[Trace]) -> int:
     """Delete rows of one week that lie in an archive, those that are still there; their usage stays."""
     work = partial(_delete_rows, dialect=store.dialect, archived=archived)
     week = week_claim(ids.second_of(archived[0][0]), shared=False)
-    return store.write(work, claims=[week], is_long=True)
+    return store.write(work, claims=[week, retention.SHARED], is_long=True)
 
 
 def _delete_rows(connection: Connection, *, dialect: Dialect, archived: Sequence[Trace]) -> int:
@@ -161,25 +180,36 @@ def _delete_rows(connection: Connection, *, dialect: Dialect, archived: Sequence
     return retention.take_away(connection, dialect, gone, values, span=span, mark=retained.ARCHIVED)
 
 
-def restore_usage(store: LogStore, file_id: str, usage: Sequence[Usage]) -> int:
+def restore_usage(store: LogStore, file_id: str, found: Kept) -> int:
     """Bring the usage of a file back, as far as the log does not have it; return the number of its parts."""
-    weeks = {row[0] // ids.WEEK for row in usage}
+    weeks = {row[0] // ids.WEEK for row in found.usage}
     claims = [_CLAIM, retention.CLAIM, *(week_claim(week * ids.WEEK, shared=False) for week in weeks)]
-    work = partial(_restore_usage, dialect=store.dialect, file_id=file_id, usage=usage)
+    work = partial(_restore_usage, dialect=store.dialect, file_id=file_id, found=found)
     return store.write(work, claims=claims, is_long=True)
 
 
-def _restore_usage(connection: Connection, *, dialect: Dialect, file_id: str, usage: Sequence[Usage]) -> int:
+def _restore_usage(connection: Connection, *, dialect: Dialect, file_id: str, found: Kept) -> int:
     held = archived_usage.held(connection, file_id)
-    new = [row for row in usage if held is None or not held.has(row[0], row[1])]
+    new = [row for row in found.usage if held is None or not held.has(row[0], row[1])]
     if new:
         kept_usage.restore(connection, dialect, new)
+        came = ((log_type, trace) for log_type, trace in found.rows)
+        kept_usage.settle(
+            connection,
+            dialect,
+            [one for one in came if held is None or not held.has(_quarter(one[1]), one[0])],
+        )
         archived_usage.note(connection, file_id)
     return len(new)
 
 
+def _quarter(trace: Trace) -> int:
+    second = ids.second_of(trace[0])
+    return second - second % rollups.QUARTER
+
+
 def finish(store: LogStore, one: Begun) -> None:
-    """Note that the rows of a file are deleted."""
+    """Note that a file has its name and its rows are deleted, or that it is given up."""
     store.write(partial(_finish, file_id=one.file_id), claims=[_CLAIM])
 
 

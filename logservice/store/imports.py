@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from ..errors import Conflict
-from . import accounts, kept_ids, recording
+from . import accounts, kept_ids, recording, retention
 from .gateway_accounts import GatewayToken, GatewayUser, take_over
 from .recording import week_claims
 from .records import Record
@@ -101,7 +101,10 @@ class Imports:
 
 def _claims(new: Sequence[Record]) -> list[Claim]:
     """Return the claims on the weeks of rows: alone if any keeps an id, which nobody else may be given."""
-    return [*week_claims(new, shared=all(record.row_id is None for record in new))]
+    if all(record.row_id is None for record in new):
+        return [*week_claims(new, shared=True)]
+    # A row that comes back takes kept usage away, which a purge may be about to drop.
+    return [*week_claims(new, shared=False), retention.SHARED]
 
 
 def _begin(connection: Connection, progress: Progress, state: Mapping[str, Any]) -> Progress:

@@ -37,6 +37,8 @@ class Sorted(NamedTuple):
     others: list[Row]
     seconds: list[int]
     back: list[Row]
+    #: The ids that rows came with and that belong to others.
+    displaced: set[int]
 
 
 def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row]) -> Sorted:
@@ -46,7 +48,7 @@ def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row
     """
     wanted = {record.row_id for record in new if record.row_id is not None}
     if not wanted:
-        return Sorted([], list(rows), [record.second for record in new], [])
+        return Sorted([], list(rows), [record.second for record in new], [], set())
     taken = _taken(connection, wanted)
     kept, others, seconds, displaced = [], [], [], []
     for record, row in zip(new, rows, strict=True):
@@ -64,7 +66,7 @@ def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row
         back.append(row)
         others.append(row.copy())
         seconds.append(second)
-    return Sorted(kept, others, seconds, back)
+    return Sorted(kept, others, seconds, back, {row["id"] for _, row in displaced})
 
 
 def is_there(connection: Connection, record: Record) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from . import archived_usage, identities, ids, retained, rollups
+from . import archived_usage, filters, identities, ids, retained, rollups
 from .dialects import Dialect
 from .records import Record
+from .retained import Trace
 from .rollups import HOURLY, QUARTER, SITE
 from .tables import DIMENSIONS, MEASURES, hourly, records, site
 
@@ -19,9 +21,14 @@ FIELDS = ("bucket", *DIMENSIONS, *MEASURES[1:])
 Usage = tuple[Any, ...]
 
 
-def take_back(connection: Connection, dialect: Dialect, back: Iterable[Mapping[str, Any]]) -> None:
-    """Take the usage away that was kept from rows which are being stored again; each has the id it had."""
-    for mark, rows in retained.take_back(connection, back).items():
+def take_back(
+    connection: Connection, dialect: Dialect, back: Sequence[Mapping[str, Any]], *, displaced: Iterable[int]
+) -> None:
+    """Take the usage away that was kept from rows which are being stored again.
+
+    Each has the id it came with; some of these (`displaced`) belong to others.
+    """
+    for mark, rows in retained.take_back(connection, back, displaced=displaced).items():
         sums = rollups.by_quarter(rows)
         rollups.add_sums(connection, dialect, rollups.without_rows(sums, sign=-1), mark=mark)
         quarters = [key[0] for key in sums]
@@ -72,6 +79,24 @@ def restore(connection: Connection, dialect: Dialect, usage: Sequence[Usage]) ->
         for row, owner in zip(usage, resolved, strict=True)
     ]
     rollups.add_sums(connection, dialect, _sums(named), mark=retained.ARCHIVED)
+
+
+def settle(connection: Connection, dialect: Dialect, came: Sequence[tuple[int, Trace]]) -> None:
+    """Write down which rows restored usage stems from, by type and trace; those that are there take it."""
+    for _, hour in groupby(came, key=lambda one: ids.second_of(one[1][0]) // ids.HOUR):
+        some = list(hour)
+        span = [records.c.id >= some[0][1][0], records.c.id <= some[-1][1][0]]
+        there = {trace for _, trace in retained.traces(connection, span, {})}
+        for present in filters.chunks(trace[0] for _, trace in some if trace in there):
+            form = filters.OneOf.fitting(present)
+            of_these = [form(records.c.id, "present")]
+            sums = rollups.quarters(connection, of_these, form.values("present", present))
+            less = rollups.without_rows(sums, sign=-1)
+            rollups.add_sums(connection, dialect, less, mark=retained.ARCHIVED)
+        gone = [one for one in some if one[1] not in there]
+        retained.write_down(connection, gone, mark=retained.ARCHIVED)
+    if came:
+        drop_spent(connection, ids.second_of(came[0][1][0]) - QUARTER, ids.second_of(came[-1][1][0]) + 1)
 
 
 def _sums(usage: Sequence[Usage]) -> rollups.Sums:

@@ -98,14 +98,14 @@ def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> i
         return 0
     dialect.make_room(connection, (record.second for record in new))
     rows = identities.resolve(connection, dialect, new)
-    kept, others, seconds, back = kept_ids.sorted_out(connection, new, rows)
-    kept_usage.take_back(connection, dialect, back)
-    _insert(connection, dialect, kept)
+    found = kept_ids.sorted_out(connection, new, rows)
+    kept_usage.take_back(connection, dialect, found.back, displaced=found.displaced)
+    _insert(connection, dialect, found.kept)
     # Only now, for a new id is one that nobody has.
-    for row, row_id in zip(others, dialect.new_ids(connection, seconds), strict=True):
+    for row, row_id in zip(found.others, dialect.new_ids(connection, found.seconds), strict=True):
         row["id"] = row_id
-    _insert(connection, dialect, others)
-    return len(kept) + len(others)
+    _insert(connection, dialect, found.others)
+    return len(found.kept) + len(found.others)
 
 
 def _insert(connection: Connection, dialect: Dialect, rows: Sequence[identities.Row]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -23,6 +23,8 @@ from .tables import records, retained
 #: How usage without rows is marked in the buckets: kept by a purge, or lying in an archive as well.
 KEPT, ARCHIVED = MARKS = 1, 2
 _MOST = 8_192
+#: Rows that are read at once.
+_PAGE = 10_000
 #: What tells a row from others of the same id: what never changes of it.
 ABOUT = ("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "use_time_ms", "request_id")
 _about = itemgetter(*ABOUT)
@@ -39,6 +41,7 @@ class _Chunk:
     retained: int
     log_type: int
     traces: list[Trace] = field(default_factory=list)
+    is_changed: bool = False
 
 
 def checksum(row: Mapping[str, Any]) -> int:
@@ -48,11 +51,16 @@ def checksum(row: Mapping[str, Any]) -> int:
 
 def traces(
     connection: Connection, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]
-) -> list[tuple[int, Trace]]:
-    """Return the type and the trace of all rows that meet some conditions, in order of their ids."""
+) -> Iterator[tuple[int, Trace]]:
+    """Yield the type and the trace of all rows that meet some conditions, in order of their ids."""
     columns = (records.c[name] for name in ABOUT)
-    found = connection.execute(select(records.c.id, *columns).where(*where).order_by(records.c.id), values)
-    return [(about[0], (row_id, zlib.crc32(orjson.dumps(about)))) for row_id, *about in found]
+    wanted = select(records.c.id, *columns).where(*where).order_by(records.c.id).limit(_PAGE)
+    found = connection.execute(wanted, values).all()
+    while found:
+        for row_id, *about in found:
+            yield about[0], (row_id, zlib.crc32(orjson.dumps(about)))
+        beyond = records.c.id > found[-1].id
+        found = connection.execute(wanted.where(beyond), values).all() if len(found) == _PAGE else []
 
 
 def remember(
@@ -63,44 +71,95 @@ def remember(
     mark: int = KEPT,
 ) -> None:
     """Write down the rows that are being deleted, those that meet all conditions, while usage is kept."""
-    open_chunks: dict[tuple[int, int], _Chunk] = {}
-    done: list[_Chunk] = []
-    for log_type, trace in traces(connection, gone, values):
-        week = ids.second_of(trace[0]) // ids.WEEK
-        chunk = open_chunks.setdefault((log_type, week), _Chunk(None, mark, log_type))
+    write_down(connection, traces(connection, gone, values), mark=mark)
+
+
+def write_down(connection: Connection, gone: Iterable[tuple[int, Trace]], *, mark: int) -> None:
+    """Write down traces, each with its type, in order of their ids."""
+    open_chunks: dict[int, _Chunk] = {}
+    week = -1
+    for log_type, trace in gone:
+        if ids.second_of(trace[0]) // ids.WEEK != week:
+            _write_all(connection, open_chunks)
+            week = ids.second_of(trace[0]) // ids.WEEK
+        chunk = open_chunks.setdefault(log_type, _Chunk(None, mark, log_type))
         chunk.traces.append(trace)
         if len(chunk.traces) == _MOST:
-            done.append(open_chunks.pop((log_type, week)))
-    for chunk in (*done, *open_chunks.values()):
+            _write(connection, open_chunks.pop(log_type))
+    _write_all(connection, open_chunks)
+
+
+def _write_all(connection: Connection, chunks: dict[int, _Chunk]) -> None:
+    for chunk in chunks.values():
         _write(connection, chunk)
+    chunks.clear()
 
 
-def take_back(connection: Connection, back: Iterable[Mapping[str, Any]]) -> dict[int, list[Any]]:
-    """Return those of some rows, each with the id it had, whose usage is there already, by its mark.
+def take_back(
+    connection: Connection, back: Sequence[Mapping[str, Any]], *, displaced: Iterable[int] = ()
+) -> dict[int, list[Any]]:
+    """Return those of some rows, each with the id it came with, whose usage is there already, by its mark.
 
-    They are forgotten: whoever asks stores them, and takes that usage away.
+    A row whose id belonged to another one, or does so now (`displaced`), went by a new id then: it is known
+    by its checksum among the rows of its second. They are forgotten: whoever asks stores them, and takes that
+    usage away.
     """
-    by_trace: dict[Trace, Any] = {(row["id"], checksum(row)): row for row in back}
+    if not back:
+        return {}
+    seconds = [ids.second_of(row["id"]) for row in back]
+    low, high = ids.first_id(min(seconds)), ids.first_id(max(seconds) + 1)
+    chunks = _chunks(connection, _overlapping(low, high))
     found: dict[int, list[Any]] = defaultdict(list)
-
-    def stays(chunk: _Chunk, trace: Trace) -> bool:
-        row = by_trace.pop(trace, None)
-        if row is not None:
-            found[chunk.retained].append(row)
-        return row is None
-
-    if by_trace:
-        row_ids = [row_id for row_id, _ in by_trace]
-        _thin_out(connection, stays, [*_overlapping(min(row_ids), max(row_ids) + 1)])
+    wanted: dict[Any, list[Any]] = defaultdict(list)
+    for row in back:
+        wanted[row["id"], checksum(row)].append(row)
+    taken = {row_id for chunk in chunks for row_id, _ in chunk.traces} | {*displaced}
+    _take(chunks, wanted, found, known_by=lambda trace: trace)
+    elsewhere: dict[Any, list[Any]] = defaultdict(list)
+    for (row_id, one), rows in wanted.items():
+        if row_id in taken:
+            elsewhere[ids.second_of(row_id), one] += rows
+    _take(chunks, elsewhere, found, known_by=lambda trace: (ids.second_of(trace[0]), trace[1]))
+    for chunk in chunks:
+        if chunk.is_changed:
+            _write(connection, chunk)
     return found
+
+
+def _take(
+    chunks: Sequence[_Chunk],
+    wanted: Mapping[Any, list[Any]],
+    found: dict[int, list[Any]],
+    *,
+    known_by: Callable[[Trace], Any],
+) -> None:
+    """Move the rows that are wanted to those that are found, and take their traces out of the chunks."""
+    for chunk in chunks if any(wanted.values()) else ():
+        left = []
+        for trace in chunk.traces:
+            rows = wanted.get(known_by(trace))
+            if rows:
+                found[chunk.retained].append(rows.pop())
+                chunk.is_changed = True
+            else:
+                left.append(trace)
+        chunk.traces = left
 
 
 def forget(connection: Connection, before: int, *, log_type: int | None = None) -> None:
     """Forget the rows with an id below one, of one type or of all: their usage is no longer kept."""
     of_type = [] if log_type is None else [retained.c.type == log_type]
     connection.execute(delete(retained).where(retained.c.last_id < before, *of_type))
-    across = [retained.c.first_id < before, *of_type]
-    _thin_out(connection, lambda _, trace: trace[0] >= before, across)
+    for chunk in _chunks(connection, [retained.c.first_id < before, *of_type]):
+        chunk.traces = [trace for trace in chunk.traces if trace[0] >= before]
+        _write(connection, chunk)
+
+
+def kept(connection: Connection, low: int, high: int) -> list[tuple[int, Trace]]:
+    """Return the rows, with their types, with ids from `low` to below `high` whose usage no archive has."""
+    chunks = _chunks(connection, [retained.c.retained == KEPT, *_overlapping(low, high)], locked=False)
+    inside = [(one.log_type, trace) for one in chunks for trace in one.traces if low <= trace[0] < high]
+    return sorted(inside, key=lambda one: one[1])
 
 
 def mark_archived(connection: Connection, low: int, high: int) -> None:
@@ -119,21 +178,13 @@ def _overlapping(low: int, high: int) -> list[ColumnElement[bool]]:
     return [retained.c.first_id < high, retained.c.last_id >= low]
 
 
-def _thin_out(
-    connection: Connection, stays: Callable[[_Chunk, Trace], bool], where: Sequence[ColumnElement[bool]]
-) -> None:
-    """Leave in some chunks only what stays."""
-    for chunk in _chunks(connection, where):
-        left = [trace for trace in chunk.traces if stays(chunk, trace)]
-        if len(left) < len(chunk.traces):
-            chunk.traces = left
-            _write(connection, chunk)
-
-
-def _chunks(connection: Connection, where: Sequence[ColumnElement[bool]]) -> list[_Chunk]:
-    """Read chunks, and keep others from changing them until the transaction ends."""
-    found = connection.execute(select(retained).where(*where).order_by(retained.c.id).with_for_update())
-    return [_Chunk(row.id, row.retained, row.type, _unpacked(row.packed)) for row in found]
+def _chunks(
+    connection: Connection, where: Sequence[ColumnElement[bool]], *, locked: bool = True
+) -> list[_Chunk]:
+    """Read chunks, and if they are to be changed keep others from them until the transaction ends."""
+    wanted = select(retained).where(*where).order_by(retained.c.id)
+    found = connection.execute(wanted.with_for_update() if locked else wanted)
+    return [_Chunk(row.id, row.retained, row.type, unpack(row.packed)) for row in found]
 
 
 def _write(connection: Connection, chunk: _Chunk) -> None:
@@ -143,7 +194,7 @@ def _write(connection: Connection, chunk: _Chunk) -> None:
         connection.execute(delete(retained).where(this))
         return
     first, last = chunk.traces[0][0], chunk.traces[-1][0]
-    values = {"first_id": first, "last_id": last, "packed": _packed(chunk.traces)}
+    values = {"first_id": first, "last_id": last, "packed": pack(chunk.traces)}
     if chunk.number is None:
         values |= {"retained": chunk.retained, "type": chunk.log_type}
         connection.execute(insert(retained).values(values))
@@ -151,14 +202,15 @@ def _write(connection: Connection, chunk: _Chunk) -> None:
         connection.execute(update(retained).where(this).values(values))
 
 
-def _packed(found: Sequence[Trace]) -> bytes:
-    """Pack traces in order of their ids: the distances between these first, then the checksums."""
+def pack(found: Sequence[Trace]) -> bytes:
+    """Pack traces, at least one, in order of their ids: the distances between these, then the checksums."""
     row_ids, checksums = zip(*found, strict=True)
     distances = (row_id - before for row_id, before in zip(row_ids, (0, *row_ids[:-1]), strict=True))
     return zlib.compress(struct.pack(f"<{len(found)}Q{len(found)}I", *distances, *checksums), 1)
 
 
-def _unpacked(packed: bytes) -> list[Trace]:
+def unpack(packed: bytes) -> list[Trace]:
+    """Return traces that were packed."""
     plain = zlib.decompress(packed)
     number = len(plain) // 12
     numbers = struct.unpack(f"<{number}Q{number}I", plain)

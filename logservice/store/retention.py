@@ -27,6 +27,8 @@ from .writer import Claim
 
 #: What a purge has for itself, and so does whoever changes usage that purges kept.
 CLAIM = Claim("purge")
+#: What whoever changes usage of single weeks shares with others.
+SHARED = Claim("purge", shared=True)
 #: How many times as many rows as usual go at once to take an hour whole, which is quicker.
 _LARGEST = 2
 #: How many times as many rows as go at once may stay in hours that are joined: what they say has to be read.

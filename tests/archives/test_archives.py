@@ -120,9 +120,7 @@ def test_old_days_lie_in_files_and_are_gone_from_the_log_while_their_usage_stays
     assert raw_rows(filled) == rows[len(old) :]
     assert statistics(filled) == before
     assert buckets(filled) == rebuilt(filled)
-    assert table_rows(filled, imports) == [
-        row for row in table_rows(filled, imports) if row["kind"] == "usage"
-    ]
+    assert {row["kind"] for row in table_rows(filled, imports)} == {"log", "usage"}
 
 
 def test_each_day_has_a_file_of_its_own(filled: LogStore, folder: Path) -> None:

@@ -161,13 +161,13 @@ def test_rows_that_were_given_the_id_of_a_purged_one_are_known_apart(store: LogS
 def test_traces_are_unpacked_as_they_were_packed(number: int) -> None:
     found = [(ids.first_id(second * 977) + second % 3, second * 12_345 % 2**32) for second in range(number)]
 
-    assert retained._unpacked(retained._packed(found)) == found
+    assert retained.unpack(retained.pack(found)) == found
 
 
 def test_many_rows_take_few_bytes_each() -> None:
     found = [(ids.first_id(second) + place, second * 12_345) for second in range(2_000) for place in range(2)]
 
-    assert len(retained._packed(found)) < len(found) * 7
+    assert len(retained.pack(found)) < len(found) * 7
 
 
 _ACTS = st.one_of(
