@@ -49,7 +49,7 @@ def test_days_move_out_and_come_back(run: Run, rows: list[Row], tmp_path: Path) 
     gone, target = old(rows), str(tmp_path / "archive")
 
     said = assert_done(run("archive", *OLDER, target))
-    assert said == f"Archived {gone} rows of 2 days; {gone} deleted from the log.\n"
+    assert said == f"Archived {gone} rows of 2 days in {target}; {gone} deleted from the log.\n"
     assert len(with_store(tmp_path, raw_rows)) == len(rows) - gone
 
     assert assert_done(run("import", target)) == f"Accepted {gone} rows, refused 0.\n"
@@ -113,9 +113,9 @@ def test_a_time_that_cannot_be_is_named(run: Run, arguments: tuple[str, ...], me
 def test_a_folder_that_cannot_be_made_is_named_and_nothing_is_lost(
     run: Run, rows: list[Row], tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("")
+    missing = tmp_path / "unmounted"
 
-    assert_error(run("archive", *OLDER, str(tmp_path / "file" / "archive")), "what is not archived is kept")
+    assert_error(run("archive", *OLDER, str(missing / "archive")), f"there is no folder {missing}")
 
     assert with_store(tmp_path, raw_rows) == rows
 

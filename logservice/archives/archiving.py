@@ -14,6 +14,7 @@ from ..imports.parquet import ParquetFile
 from ..store import archiving, ids, retained
 from ..store.archiving import Begun, Day
 from ..store.holding import Holding
+from ..store.space import give_back
 from ..store.store import LogStore
 from .draft import Draft
 from .folder import ROWS, Folder
@@ -47,8 +48,8 @@ class Archiving:
         """Archive what is due, the oldest day first, after what was left unfinished.
 
         Raises Conflict while another archive or maintenance is under way, for the folder of another log, for
-        an archive whose file is missing unless that is to be forgotten, and for a day that cannot be archived,
-        as its rows keep changing or its usage does not fit them; OSError where the folder cannot be written to.
+        a file that is missing unless that is to be forgotten, and for a day that cannot be archived, because
+        its rows keep changing or its usage does not fit them; OSError where the folder cannot be written to.
         What is not archived stays in the log.
         """
         require()
@@ -58,11 +59,22 @@ class Archiving:
             for step in self._steps(forget=forget):
                 holding.renew()
                 yield step
+            give_back(self._store, between=holding.renew)
 
     def _steps(self, *, forget: bool) -> Iterator[Step]:
         yield from self._finish_all(forget=forget)
         for day in self.due():
-            yield from self._archive(day)
+            yield from self._delete_archived(day)
+            for left in archiving.days(self._store, day.start + ids.DAY):
+                if left.start == day.start:
+                    yield from self._archive(left)
+
+    def _delete_archived(self, day: Day) -> Iterator[Step]:
+        """Delete rows of a day that came back from this archive: none of them is to lie in it twice."""
+        for name in self._folder.names(ROWS, day.start) if day.rows else ():
+            with closing(ParquetFile(self._folder.path / name)) as file:
+                file.verify()
+            yield from self._delete(name)
 
     def _archive(self, day: Day) -> Iterator[Step]:
         for _ in range(_ATTEMPTS):
@@ -107,12 +119,12 @@ class Archiving:
 
     def _finish(self, begun: Begun) -> Iterator[Step]:
         if begun.name.startswith(ROWS):
-            yield from self._delete(begun)
+            yield from self._delete(begun.name)
         archiving.finish(self._store, begun)
 
-    def _delete(self, begun: Begun) -> Iterator[Step]:
+    def _delete(self, name: str) -> Iterator[Step]:
         """Delete the rows of a file from the log."""
-        with closing(ParquetFile(self._folder.path / begun.name)) as file:
+        with closing(ParquetFile(self._folder.path / name)) as file:
             size = self._store.dialect.purge_batch
             for rows in file.batches(size=size, columns=("id", *retained.ABOUT)):
                 archived = [(row["id"], retained.checksum(row)) for row in rows]

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import orjson
 
-from ..errors import Conflict
+from ..errors import Conflict, InvalidValue
 from ..exports.files import whole_file
 
 ROWS, USAGE = "rows", "usage"
@@ -30,9 +30,16 @@ class Folder:
         self.path = path
 
     def create(self) -> None:
-        """Make what is missing of it; only its owner may look inside, as is so of a database."""
+        """Make what is missing of it; only its owner may look inside, as is so of a database.
+
+        Raises InvalidValue where it would lie in a folder that is not there: its name may be mistyped, or a
+        disk is missing.
+        """
+        above = self.path.absolute().parent
+        if not above.is_dir():
+            raise InvalidValue(f"{self.path}: there is no folder {above}")
         for folder in (self.path, self.path / ROWS, self.path / USAGE):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def take_for(self, log_id: str) -> None:
         """Note whose archive this is. Raises Conflict where it is that of another log."""
@@ -50,9 +57,14 @@ class Folder:
         """Return the whole files of a kind, in the order of their days."""
         return sorted((self.path / kind).glob("[!.]*.parquet"))
 
+    def names(self, kind: str, second: int) -> list[str]:
+        """Return the names, within the folder, of the whole files of a kind and of the day of a second."""
+        day = _date(second)
+        return [f"{kind}/{path.name}" for path in self.files(kind) if path.name.startswith(f"{day}.")]
+
     def new_name(self, kind: str, second: int) -> str:
         """Return a name, within the folder, that no file of the day of a second has."""
-        day = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d")
+        day = _date(second)
         for number in count(1):
             name = f"{kind}/{day}.parquet" if number == 1 else f"{kind}/{day}.{number}.parquet"
             if not os.path.lexists(self.path / name):
@@ -91,3 +103,7 @@ class Folder:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _date(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d")

@@ -55,7 +55,8 @@ def archive(store: LogStore, folder: Path, before: str, dry_run: bool, forget: b
     if as_json:
         echo_json({"days": len(days), "rows": written, "deleted": deleted})
     else:
-        click.echo(f"Archived {written:,} rows of {len(days):,} days; {deleted:,} deleted from the log.")
+        of_days = "1 day" if len(days) == 1 else f"{len(days):,} days"
+        click.echo(f"Archived {written:,} rows of {of_days} in {folder}; {deleted:,} deleted from the log.")
 
 
 def _before(text: str, now: float) -> int:

@@ -62,6 +62,14 @@ class ParquetFile:
         except (self._arrow.ArrowException, OSError) as error:
             raise self._damaged(error) from None
 
+    def verify(self) -> None:
+        """Read all there is. Raises InvalidValue where that cannot be done."""
+        try:
+            for _ in self._file.iter_batches():
+                pass
+        except (self._arrow.ArrowException, OSError) as error:
+            raise self._damaged(error) from None
+
     def totals(self, by: str, columns: Sequence[str]) -> dict[Any, tuple[int, ...]]:
         """Return the number of rows and the sums of some columns by the values of one."""
         try:

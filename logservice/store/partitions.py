@@ -19,6 +19,10 @@ from .tables import hourly, records
 log = logging.getLogger("logservice")
 
 
+#: Rows of a month whose usage is kept at once, in about a minute; those of more go in batches like others.
+MOST_KEPT = 1_000_000
+
+
 class _InUse(Exception):
     """The partitions of a month cannot be dropped just now."""
 
@@ -53,6 +57,8 @@ def _drop_month(connection: Connection, dialect: Dialect, purge: Purge, month: I
         return 0
     low, high = ids.second_of(month.low), ids.second_of(month.high)
     rows = _counted(connection, month)
+    if purge.keep_usage and rows > MOST_KEPT:
+        return 0
     if purge.keep_usage:
         kept_usage.keep(connection, low, high)
     rollups.drop_days(connection, dialect, low, high)

@@ -18,6 +18,7 @@ from . import ids, kept_usage, marks, partitions, retention
 from .ids import IdRange
 from .recording import span_claims, week_claim
 from .retention import Batch, Gone, Purge
+from .space import give_back
 from .store import LogStore
 
 log = logging.getLogger("logservice")
@@ -96,6 +97,8 @@ class _Run:
             yield from self._months()
             if not self._purge.keep_usage:
                 self._store.write(self._drop_kept, claims=[retention.CLAIM])
+            if self._progress.deleted:
+                give_back(self._store, between=self._renew)
         finally:
             self._release()
 
@@ -147,6 +150,9 @@ class _Run:
         """Take the mark or renew it, and note the progress on it."""
         now = int(self._store.clock())
         marks.hold(connection, _NAME, self._owner, now=now, progress=asdict(progress or self._progress))
+
+    def _renew(self) -> None:
+        self._store.write(self._hold, claims=[retention.CLAIM])
 
     def _release(self) -> None:
         release = partial(marks.release, name=_NAME, owner=self._owner)

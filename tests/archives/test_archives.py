@@ -17,6 +17,7 @@ from logservice.archives.archiving import Archiving
 from logservice.archives.folder import Folder
 from logservice.archives.restoring import Restoring
 from logservice.errors import Conflict, InvalidValue
+from logservice.exports import parquet as exporting
 from logservice.imports.parquet import ParquetFile
 from logservice.store import archiving, dialects, marks, purging
 from logservice.store.archiving import Day, Totals
@@ -271,6 +272,50 @@ def test_there_and_back_and_there_again(filled: LogStore, folder: Path) -> None:
     assert buckets(filled) == rebuilt(filled)
 
 
+def test_rows_that_came_back_and_go_again_lie_in_the_archive_once(filled: LogStore, folder: Path) -> None:
+    archive(filled, folder)
+    restore(filled, folder)
+    old = [row for row in raw_rows(filled) if row["created_at"] < BEFORE]
+
+    assert archive(filled, folder) == (0, len(old))
+
+    assert archived(folder) == without_derived(old)
+    assert buckets(filled) == rebuilt(filled)
+
+
+def test_rows_whose_usage_lies_in_the_archive_as_well_count_once_in_a_new_log(
+    filled: LogStore, folder: Path, open_other: Callable[[], LogStore]
+) -> None:
+    rows, before = raw_rows(filled), statistics(filled)
+    archive(filled, folder)
+    restore(filled, folder)
+    purge(filled, BEFORE, keep_usage=True)
+    archive(filled, folder, before=MIDNIGHT)
+    other = open_other()
+
+    for _ in range(2):
+        restore(other, folder)
+        assert raw_rows(other) == rows
+        assert statistics(other) == before
+    assert buckets(other) == rebuilt(other)
+
+
+def test_usage_that_comes_first_is_taken_back_by_rows_that_come_later(
+    filled: LogStore, folder: Path, open_other: Callable[[], LogStore]
+) -> None:
+    before = statistics(filled)
+    archive(filled, folder)
+    restore(filled, folder)
+    purge(filled, BEFORE, keep_usage=True)
+    archive(filled, folder, before=MIDNIGHT)
+    other = open_other()
+
+    restore(other, folder / "usage")
+    restore(other, folder / "rows")
+
+    assert statistics(other) == before
+
+
 def test_usage_that_was_dropped_comes_back_out_of_the_archive(filled: LogStore, folder: Path) -> None:
     rows, before = raw_rows(filled), statistics(filled)
     archive(filled, folder)
@@ -384,6 +429,55 @@ def test_the_mark_is_given_back(filled: LogStore, folder: Path) -> None:
     archive(filled, folder)
 
     filled.write(lambda connection: marks.hold(connection, "maintenance", "another", now=MIDNIGHT))
+
+
+def test_a_file_that_is_lost_is_named_and_can_be_given_up(
+    filled: LogStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = raw_rows(filled)
+    with monkeypatch.context() as patched:
+        cut_short(patched, "named")
+        with pytest.raises(KeyboardInterrupt):
+            archive(filled, folder)
+    shutil.rmtree(folder)
+
+    with pytest.raises(Conflict, match=r"rows/2023-11-12.parquet is missing from .*--forget"):
+        archive(filled, folder)
+    list(Archiving(filled, folder, before=BEFORE).run(forget=True))
+
+    assert archived(folder) == without_derived([row for row in rows if row["created_at"] < BEFORE])
+
+
+def test_a_file_of_usage_that_counts_is_named_whatever_else_is_missing(
+    filled: LogStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = statistics(filled)
+    with monkeypatch.context() as patched:
+        cut_short(patched, "noted")
+        with pytest.raises(KeyboardInterrupt):
+            archive(filled, folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(exporting, "find_spec", lambda name: None)
+        with pytest.raises(InvalidValue, match="needs pyarrow"):
+            archive(filled, folder)
+
+    archive(filled, folder)
+
+    assert [path.name for path in Folder(folder).files("usage")] == ["2023-11-11.parquet"]
+    assert statistics(filled) == before
+
+
+def test_each_log_has_a_folder_of_its_own(
+    filled: LogStore, folder: Path, open_other: Callable[[], LogStore]
+) -> None:
+    archive(filled, folder)
+    other = open_other()
+    other.record([make_record(created_at=BEFORE - 5)])
+
+    with pytest.raises(Conflict, match="the archive of another log"):
+        archive(other, folder)
+
+    assert len(raw_rows(other)) == 1
 
 
 # What is no archive

@@ -157,6 +157,23 @@ def test_rows_that_were_given_the_id_of_a_purged_one_are_known_apart(store: LogS
     assert kept(store) == []
 
 
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_row_that_went_by_another_id_than_it_came_with_takes_its_usage_back(
+    store: LogStore, is_here: bool
+) -> None:
+    [here] = record(store, {"created_at": BEFORE - 1, "quota": 1})
+    elsewhere = here | {"quota": 20}
+    bring_back(store, [elsewhere])
+    purge(store, BEFORE, keep_usage=True)
+    if is_here:
+        bring_back(store, [here])
+
+    bring_back(store, [elsewhere])
+
+    assert statistics(store)[1]["quota"] == 21
+    assert (kept(store) == []) is is_here
+
+
 @pytest.mark.parametrize("number", [1, 2, 300])
 def test_traces_are_unpacked_as_they_were_packed(number: int) -> None:
     found = [(ids.first_id(second * 977) + second % 3, second * 12_345 % 2**32) for second in range(number)]
