@@ -7,6 +7,9 @@ import { t } from "../i18n.js";
 import { purgePanel } from "../purge.js";
 import { settle } from "../states.js";
 
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
 export function openMaintenance(main) {
   const health = element("section", { class: "place", "aria-label": t("maintenance.holds") });
   const purge = element("section", { class: "panel", "aria-label": t("purge.title") });
@@ -67,6 +70,7 @@ function sizes(found) {
     ["oldest", found.oldest && moment(found.oldest)],
     ["newest", found.newest && moment(found.newest)],
     ["retention", found.retention && kept(found.retention)],
+    ["most", found.max_db_size && bytes(found.max_db_size)],
   ];
   const shown = facts.filter(([, value]) => value);
   const made = shown.map(([name, value]) => element("div", {}, element("dt", {}, t(`maintenance.${name}`)), element("dd", {}, value)));
@@ -75,5 +79,11 @@ function sizes(found) {
 
 function kept(rules) {
   if (rules.length === 0) return t("maintenance.forever");
-  return rules.map((rule) => t("maintenance.days", { type: typeLabel(rule.type), days: whole(rule.seconds / 86400) })).join(", ");
+  return rules.map((rule) => t(...span(rule))).join(" · ");
+}
+
+function span({ type, seconds }) {
+  const inDays = seconds % DAY === 0;
+  const count = whole(seconds / (inDays ? DAY : HOUR));
+  return [inDays ? "maintenance.days" : "maintenance.hours", { type: typeLabel(type), count }];
 }
