@@ -15,15 +15,19 @@ import { emptyLog, nothingFound, settle } from "../states.js";
 import { rowTable } from "../table.js";
 import { topList } from "../toplist.js";
 
-/** What usage can be told apart by, each with the filter that a click on a name sets. */
+/**
+ * What usage can be told apart by, each with the filter that a click on a name sets. People are slow to add up: the log
+ * keeps sums of the whole site by all the others.
+ */
 const GROUPS = [
   { group: "model_name", filter: "model_name" },
-  { group: "username", filter: "username", admin: true },
-  { group: "token_name", filter: "token_name" },
+  { group: "username", filter: "username", admin: true, slow: true },
+  { group: "token_name", filter: "token_name", slow: true },
   { group: "channel_id", filter: "channel", admin: true },
   { group: "group", filter: "group" },
 ];
 const NEWEST = 10;
+const MOST_LISTS = 4;
 /** Groups times intervals up to which one question is asked for a chart; more are asked for one by one. */
 const MOST_SUMS = 4000;
 
@@ -32,6 +36,8 @@ export function openOverview(main, { go }) {
   let drawn = null;
   const bar = filterBar(go);
   const places = Object.fromEntries(["figures", "chart", "top", "newest"].map((name) => [name, element("div", { class: `place place-${name}` })]));
+  const lists = groups().slice(0, MOST_LISTS).map((one) => ({ ...one, place: element("div", { class: "place" }) }));
+  fill(places.top, lists.map(({ place }) => place));
   const controls = element("div", { class: "chart-controls" });
   const chart = element("section", { class: "panel chart-panel", "aria-label": t("overview.chart") }, controls, places.chart);
   const newest = element("section", {}, element("h2", {}, t("overview.newest")), places.newest);
@@ -39,21 +45,31 @@ export function openOverview(main, { go }) {
   fill(main, element("h1", { class: "hidden" }, t("view.overview")), bar.node, places.figures, lower, newest);
 
   const filter = (values) => go({ ...params, ...values });
-  const update = (given, signal) => {
+  const update = async (given, signal) => {
     params = given;
     bar.update(params);
     fill(controls, chartControls(params, filter));
     const ask = asker(params, signal);
-    settle(places.figures, () => figures(ask), signal);
-    settle(places.top, () => topLists(ask, params, filter), signal);
-    settle(places.newest, () => newestRows(params, ask, { filter, go }), signal);
     const keep = (made) => {
       drawn?.close();
       drawn = made;
     };
-    settle(places.chart, () => usageChart(ask, params, filter, keep), signal);
+    const list = ({ place, ...one }) => settle(place, () => listOf(one, ask, params, filter), signal);
+    await Promise.all([
+      settle(places.figures, () => figures(ask), signal),
+      settle(places.chart, () => usageChart(ask, params, filter, keep), signal),
+      settle(places.newest, () => newestRows(params, ask, { filter, go }), signal),
+      ...lists.filter((one) => !one.slow).map(list),
+    ]);
+    // They would only keep the others waiting.
+    if (!signal.aborted) lists.filter((one) => one.slow).forEach(list);
   };
   return { update, close: () => drawn?.close() };
+}
+
+/** What the caller can tell usage apart by. */
+function groups() {
+  return GROUPS.filter((one) => isAdmin() || !one.admin);
 }
 
 /** Ask under the filters of the view, once for each question however many parts need the answer. */
@@ -78,11 +94,11 @@ function choices(params) {
 function chartControls(params, filter) {
   const { group, measure, interval } = choices(params);
   const measures = Object.keys(MEASURES).map((name) => [name, t(`measure.${name}`)]);
-  const groups = GROUPS.filter((one) => isAdmin() || !one.admin).map((one) => [one.group, t(`by.${one.group}`)]);
+  const dimensions = groups().map((one) => [one.group, t(`by.${one.group}`)]);
   const intervals = ["hour", "day", "week"].map((name) => [name, t(`interval.${name}`)]);
   return [
     segments(t("overview.measure"), measures, measure, (chosen) => filter({ measure: chosen })),
-    select(groups, group.group, (chosen) => filter({ by: chosen }), { "aria-label": t("overview.by"), id: "by" }),
+    select(dimensions, group.group, (chosen) => filter({ by: chosen }), { "aria-label": t("overview.by"), id: "by" }),
     segments(t("overview.interval"), intervals, interval, (chosen) => filter({ interval: chosen })),
   ];
 }
@@ -169,20 +185,16 @@ function groupLabel(name) {
   return name === "" || name === 0 ? t("chart.unnamed") : String(name);
 }
 
-async function topLists(ask, params, filter) {
+async function listOf({ group, filter: name }, ask, params, filter) {
   const { measure } = choices(params);
-  const shown = GROUPS.filter((one) => isAdmin() || !one.admin).slice(0, isAdmin() ? 4 : 3);
-  const found = await Promise.all(shown.map((one) => ask("usage", { group_by: one.group })));
-  const format = measure === "cost" ? amount : short;
-  return shown.map((one, place) =>
-    topList({
-      title: t(`by.${one.group}`),
-      items: found[place].items.map((item) => ({ name: item[one.group], value: MEASURES[measure](item) })),
-      format,
-      label: groupLabel,
-      filter: (name) => filter({ [one.filter]: name }),
-    }),
-  );
+  const { items } = await ask("usage", { group_by: group });
+  return topList({
+    title: t(`by.${group}`),
+    items: items.map((item) => ({ name: item[group], value: MEASURES[measure](item) })),
+    format: measure === "cost" ? amount : short,
+    label: groupLabel,
+    filter: (value) => filter({ [name]: value }),
+  });
 }
 
 async function newestRows(params, ask, { filter, go }) {
