@@ -71,7 +71,7 @@ MEASURE = """async ([selector, ready, target]) => {
 TARGETS = {
     "overview, by user": "username",
     "logs, errors of a model": "#/logs?range=all&type=4&model_name=gpt-4o",
-    "search": "#/search?range=all&keyword=rate+limit",
+    "search": "#/search?range=all&keyword=upstream",
 }
 
 
