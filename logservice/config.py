@@ -89,6 +89,7 @@ class Settings:
     )
     max_body: int = _setting(32 * 2**20, "Largest body of a post in bytes, also when unpacked.", size)
     quota_per_unit: float = _setting(500_000.0, "Quota that stands for one US dollar.", positive)
+    currency: str = _setting("$", "What the page writes before amounts, such as $ or ¥.")
     token_log_limit: int = _setting(
         1000, "Rows that /api/log/token returns when no page is asked for.", whole
     )

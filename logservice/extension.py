@@ -37,6 +37,7 @@ class LogService:
     protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given.
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
+    `page` is the prefix of the web page and of its files, such as `/api/log/page`; None mounts none.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class LogService:
         ingest: str | None = None,
         protocols: str | None = None,
         data: str | None = None,
+        page: str | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._db = db
@@ -58,6 +60,7 @@ class LogService:
         self._ingest = ingest
         self._protocols = protocols
         self._data = data
+        self._page = page
         if app is not None:
             self.init_app(app)
 
@@ -86,6 +89,7 @@ class LogService:
             ingest=self._ingest,
             protocols=self._protocols,
             data_prefix=self._data,
+            page=self._page,
             origins=settings.cors_origins,
         )
         app.cli.add_command(commands)

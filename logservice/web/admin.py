@@ -78,7 +78,10 @@ def purge_under_way() -> Response:
 @requires("admin")
 def health() -> Response:
     """What the log holds and takes, and whether its sums agree with its rows, checked by samples."""
-    return success(Check(current_state().store).complete().to_mapping())
+    state = current_state()
+    rules = [{"type": rule.log_type, "name": rule.name, "seconds": rule.seconds} for rule in state.retention]
+    kept = {"retention": rules, "max_db_size": state.settings.max_db_size}
+    return success(Check(state.store).complete().to_mapping() | kept)
 
 
 @bp.delete("", strict_slashes=False, merge_slashes=False)

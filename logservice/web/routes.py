@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import admin, cloudevents, cors, data, own, public, traces
+from . import admin, cloudevents, cors, dashboard, data, own, public, traces
 from .ingest import events_bp, sources_bp
 from .responses import ApiError, failure, from_domain, from_http
 
@@ -26,6 +26,7 @@ def never_stored(response: Response) -> Response:
 
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp):
     top.after_request(never_stored)
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, dashboard.bp):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     top.register_error_handler(HTTPException, from_http)
@@ -40,6 +41,7 @@ def mount(
     ingest: str | None,
     protocols: str | None,
     data_prefix: str | None,
+    page: str | None,
     origins: Sequence[str],
 ) -> None:
     """Register the routes on an application below the prefixes it chose; see `LogService`."""
@@ -56,4 +58,6 @@ def mount(
     if data_prefix is not None:
         app.register_blueprint(data.bp, url_prefix=data_prefix)
         listed.append(data_prefix)
+    if page is not None:
+        app.register_blueprint(dashboard.bp, url_prefix=page)
     cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

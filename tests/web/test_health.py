@@ -42,6 +42,14 @@ def test_it_says_what_the_log_holds(client: FlaskClient, store: LogStore) -> Non
     assert (data["wal_bytes"] is None) == (data["free_bytes"] is None) == bool(data["table_bytes"])
 
 
+def test_it_says_how_long_rows_are_kept(client_with) -> None:
+    data = health(client_with(RETENTION="error=14d,consume=90d", MAX_DB_SIZE="10GB"))
+
+    kept = [(one["type"], one["name"], one["seconds"]) for one in data["retention"]]
+    assert kept == [(4, "error", 14 * 86400), (2, "consume", 90 * 86400)]
+    assert data["max_db_size"] == 10**10
+
+
 def test_drift_is_told_in_a_success(client: FlaskClient, store: LogStore) -> None:
     post(client, make_event(created_at=NOW, quota=5, model_name="gpt-4o"))
     store.write(lambda connection: connection.execute(update(hourly).values(quota=7)))

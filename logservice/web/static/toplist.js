@@ -1,0 +1,27 @@
+// A short list of who or what used most, each with a bar for its share of the first.
+
+import { button, element } from "./dom.js";
+import { t } from "./i18n.js";
+
+const MOST = 6;
+
+/** Make the list of {name, value} items; `filter(name)` is called with the name that is clicked. */
+export function topList({ title, items, format, label, filter }) {
+  const sorted = items.filter((item) => item.value > 0).sort((one, other) => other.value - one.value);
+  const shown = sorted.slice(0, MOST);
+  const lines = shown.map((item) => line(item, shown[0].value, { format, label, filter }));
+  const more = sorted.length > MOST ? element("span", { class: "minor" }, t("top.more", { count: sorted.length - MOST })) : null;
+  const heading = element("h2", {}, title, more);
+  const empty = element("p", { class: "minor" }, t("top.empty"));
+  return element("section", { class: "panel top-list" }, heading, shown.length ? element("ol", {}, lines) : empty);
+}
+
+function line({ name, value }, largest, { format, label, filter }) {
+  const share = element("progress", { max: largest, value, "aria-hidden": "true" });
+  const amount = element("span", { class: "number" }, format(value));
+  const text = label(name);
+  // Nothing can be filtered by the absence of a name.
+  if (name === "" || name === 0) return element("li", {}, element("span", { class: "entry" }, text), amount, share);
+  const title = t("filter.by", { value: text });
+  return element("li", {}, button(text, () => filter(name), { class: "entry", title }), amount, share);
+}

@@ -1,0 +1,84 @@
+// All rows that filters leave, page by page, or as they come in.
+
+import { read } from "../api.js";
+import { chosenColumns, possibleColumns } from "../columns.js";
+import { columnChoice } from "../columnchoice.js";
+import { button, element, fill, select } from "../dom.js";
+import { openExport } from "../export.js";
+import { filterBar, isFiltered, queryOf, withoutFilters } from "../filters.js";
+import { t } from "../i18n.js";
+import { icon } from "../icons.js";
+import { liveRows } from "../live.js";
+import { pager } from "../pager.js";
+import { emptyLog, nothingFound, settle } from "../states.js";
+import { rowTable } from "../table.js";
+
+const SIZES = [20, 50, 100];
+const USUAL_SIZE = 50;
+
+export function openLogs(main, { go }) {
+  let params = {};
+  let live = null;
+  const bar = filterBar(go);
+  const actions = element("div", { class: "actions" });
+  const rows = element("div", { class: "place place-rows" });
+  fill(main, element("h1", { class: "hidden" }, t("view.logs")), bar.node, actions, rows);
+  const filter = (values) => go({ ...params, ...values, p: "" });
+  const stop = () => {
+    live?.close();
+    live = null;
+  };
+  const draw = (signal) => settle(rows, () => list(params, signal, { filter, go, started: (made) => (live = made) }), signal);
+  const update = (given, signal) => {
+    params = given;
+    stop();
+    bar.update(params);
+    fill(actions, controls(params, go, () => draw(signal)));
+    draw(signal);
+  };
+  return { update, close: stop };
+}
+
+function controls(params, go, redraw) {
+  const isLive = params.live === "1";
+  const live = button([element("i", { class: "pulse" }), t("logs.live")], () => go({ ...params, live: isLive ? "" : "1", p: "" }), {
+    class: "small live",
+    "aria-pressed": String(isLive),
+  });
+  const sizes = SIZES.map((size) => [String(size), t("logs.size", { size })]);
+  const size = select(sizes, String(sizeOf(params)), (chosen) => go({ ...params, size: chosen, p: "" }), { "aria-label": t("logs.sizes") });
+  const save = button([icon("save"), t("export.title")], () => openExport(params), { class: "small" });
+  return [live, columnChoice(redraw), size, save];
+}
+
+function sizeOf(params) {
+  const asked = Number(params.size);
+  return SIZES.includes(asked) ? asked : USUAL_SIZE;
+}
+
+async function list(params, signal, { filter, go, started }) {
+  const page = Math.max(1, Number(params.p) || 1);
+  const query = { ...queryOf(params), page_size: sizeOf(params) };
+  const isLive = params.live === "1";
+  const found = await read("", { ...query, p: isLive ? 1 : page }, signal);
+  if (found.total === 0 && !isLive) return nothing(params, go, signal);
+  const chosen = chosenColumns();
+  const table = rowTable(possibleColumns().filter((column) => chosen.includes(column.key)), { filter });
+  table.show(found.items);
+  if (isLive) {
+    const made = liveRows(table, found.items, { query, signal });
+    started(made);
+    return [made.node, table.node];
+  }
+  const turn = (number) => {
+    go({ ...params, p: number === 1 ? "" : number });
+    scrollTo({ top: 0 });
+  };
+  return [table.node, pager({ page, pageSize: found.page_size, total: found.total }, turn)];
+}
+
+async function nothing(params, go, signal) {
+  if (!isFiltered(params)) return emptyLog();
+  const { total } = await read("", { page_size: 1 }, signal);
+  return total === 0 ? emptyLog() : nothingFound(() => go(withoutFilters(params)));
+}

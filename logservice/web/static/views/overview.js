@@ -1,0 +1,214 @@
+// What was used: figures, a chart over time, who used most, and the newest rows. Everything clicked filters everything.
+
+import { read } from "../api.js";
+import { barChart } from "../chart.js";
+import { FEW, possibleColumns } from "../columns.js";
+import { element, fill, segments, select } from "../dom.js";
+import { filterBar, isFiltered, queryOf, withoutFilters } from "../filters.js";
+import { amount, percent, price, short, shortAmount, whole, ZONE } from "../format.js";
+import { fragmentOf } from "../fragment.js";
+import { t } from "../i18n.js";
+import { rangeOf, usualInterval } from "../ranges.js";
+import { MEASURES, MOST_SERIES, seriesOf } from "../series.js";
+import { isAdmin } from "../session.js";
+import { emptyLog, nothingFound, settle } from "../states.js";
+import { rowTable } from "../table.js";
+import { topList } from "../toplist.js";
+
+/**
+ * What usage can be told apart by, each with the filter that a click on a name sets. People are slow to add up: the log
+ * keeps sums of the whole site by all the others.
+ */
+const GROUPS = [
+  { group: "model_name", filter: "model_name" },
+  { group: "username", filter: "username", admin: true, slow: true },
+  { group: "token_name", filter: "token_name", slow: true },
+  { group: "channel_id", filter: "channel", admin: true },
+  { group: "group", filter: "group" },
+];
+const NEWEST = 10;
+const MOST_LISTS = 4;
+/** Groups times intervals up to which one question is asked for a chart; more are asked for one by one. */
+const MOST_SUMS = 4000;
+
+export function openOverview(main, { go }) {
+  let params = {};
+  let drawn = null;
+  const bar = filterBar(go);
+  const places = Object.fromEntries(["figures", "chart", "top", "newest"].map((name) => [name, element("div", { class: `place place-${name}` })]));
+  const lists = groups().slice(0, MOST_LISTS).map((one) => ({ ...one, place: element("div", { class: "place" }) }));
+  fill(places.top, lists.map(({ place }) => place));
+  const controls = element("div", { class: "chart-controls" });
+  const chart = element("section", { class: "panel chart-panel", "aria-label": t("overview.chart") }, controls, places.chart);
+  const newest = element("section", {}, element("h2", {}, t("overview.newest")), places.newest);
+  const lower = element("div", { class: "side-by-side" }, chart, places.top);
+  fill(main, element("h1", { class: "hidden" }, t("view.overview")), bar.node, places.figures, lower, newest);
+
+  const filter = (values) => go({ ...params, ...values });
+  const update = async (given, signal) => {
+    params = given;
+    bar.update(params);
+    fill(controls, chartControls(params, filter));
+    const ask = asker(params, signal);
+    const keep = (made) => {
+      drawn?.close();
+      drawn = made;
+    };
+    const list = ({ place, ...one }) => settle(place, () => listOf(one, ask, params, filter), signal);
+    await Promise.all([
+      settle(places.figures, () => figures(ask), signal),
+      settle(places.chart, () => usageChart(ask, params, filter, keep), signal),
+      settle(places.newest, () => newestRows(params, ask, { filter, go }), signal),
+      ...lists.filter((one) => !one.slow).map(list),
+    ]);
+    // They would only keep the others waiting.
+    if (!signal.aborted) lists.filter((one) => one.slow).forEach(list);
+  };
+  return { update, close: () => drawn?.close() };
+}
+
+/** What the caller can tell usage apart by. */
+function groups() {
+  return GROUPS.filter((one) => isAdmin() || !one.admin);
+}
+
+/** Ask under the filters of the view, once for each question however many parts need the answer. */
+function asker(params, signal) {
+  const answers = new Map();
+  const query = queryOf(params);
+  return (path, more = {}) => {
+    const name = JSON.stringify([path, more]);
+    if (!answers.has(name)) answers.set(name, read(path, { ...query, ...more }, signal));
+    return answers.get(name);
+  };
+}
+
+function choices(params) {
+  const group = GROUPS.find((one) => one.group === params.by) ?? GROUPS[0];
+  const measure = params.measure in MEASURES ? params.measure : "cost";
+  const range = rangeOf(params);
+  const interval = ["hour", "day", "week"].includes(params.interval) ? params.interval : usualInterval(range);
+  return { group, measure, interval, range };
+}
+
+function chartControls(params, filter) {
+  const { group, measure, interval } = choices(params);
+  const measures = Object.keys(MEASURES).map((name) => [name, t(`measure.${name}`)]);
+  const dimensions = groups().map((one) => [one.group, t(`by.${one.group}`)]);
+  const intervals = ["hour", "day", "week"].map((name) => [name, t(`interval.${name}`)]);
+  return [
+    segments(t("overview.measure"), measures, measure, (chosen) => filter({ measure: chosen })),
+    select(dimensions, group.group, (chosen) => filter({ by: chosen }), { "aria-label": t("overview.by"), id: "by" }),
+    segments(t("overview.interval"), intervals, interval, (chosen) => filter({ interval: chosen })),
+  ];
+}
+
+async function figures(ask) {
+  const found = await ask("stat");
+  const tokens = found.prompt_tokens + found.completion_tokens;
+  const share = percent(found.errors, found.requests);
+  const cached = t("figure.cached", { share: percent(found.cached_tokens, found.prompt_tokens) });
+  return element(
+    "dl",
+    { class: "figures" },
+    figure("cost", amount(found.quota), t("figure.quota", { quota: short(found.quota) }), whole(found.quota)),
+    figure("requests", short(found.requests), "", whole(found.requests)),
+    figure("errors", short(found.errors), t("figure.share", { share }), whole(found.errors)),
+    figure("tokens", short(tokens), cached, whole(tokens)),
+    figure("rpm", short(found.rpm), t("figure.minute"), whole(found.rpm)),
+    figure("tpm", short(found.tpm), t("figure.minute"), whole(found.tpm)),
+  );
+}
+
+function figure(name, value, more, exact) {
+  const label = element("dt", {}, t(`figure.${name}`));
+  return element("div", { class: `figure figure-${name}` }, label, element("dd", { title: exact }, value), element("dd", { class: "minor" }, more));
+}
+
+async function usageChart(ask, params, filter, keep) {
+  const { group, measure, interval, range } = choices(params);
+  const items = await chartItems(ask, { group: group.group, interval, measure, range });
+  if (items.length === 0) {
+    keep(null);
+    return element("p", { class: "notice chart-empty" }, t("chart.empty"));
+  }
+  const data = seriesOf(items, { group: group.group, measure, interval, range });
+  const made = barChart(data, {
+    interval,
+    title: t("overview.chart"),
+    format: measure === "cost" ? amount : whole,
+    formatShort: measure === "cost" ? shortAmount : short,
+    label: (name) => groupLabel(name),
+    filter: (name) => filter({ [group.filter]: name }),
+    choose: (start, end) => filter({ range: "custom", start, end, interval: "" }),
+  });
+  keep(made);
+  return made.node;
+}
+
+/**
+ * Return usage by interval and group. Of many groups only the largest are asked for, and the sum of all, from which
+ * those of the others follow; otherwise an hour's worth of answers would be asked for to draw eight colours.
+ */
+async function chartItems(ask, { group, interval, measure, range }) {
+  const { items } = await ask("usage", { group_by: group });
+  const length = (range.end || Date.now() / 1000) - range.start;
+  const intervals = length / { hour: 3600, day: 86400, week: 604800 }[interval];
+  const shape = { interval, timezone: ZONE };
+  if (items.length * Math.min(intervals, 10000) <= MOST_SUMS) return (await ask("usage", { ...shape, group_by: group })).items;
+  const value = MEASURES[measure];
+  const filterName = GROUPS.find((one) => one.group === group).filter;
+  const named = items.filter((item) => item[group] !== "" && item[group] !== 0);
+  const largest = named.sort((one, other) => value(other) - value(one)).slice(0, MOST_SERIES);
+  const askFor = async (name) => {
+    const answer = await ask("usage", { ...shape, group_by: group, [filterName]: name });
+    // A name with % in it is a pattern to the API, and may find others as well.
+    return answer.items.filter((item) => item[group] === name);
+  };
+  const [all, ...parts] = await Promise.all([ask("usage", shape), ...largest.map((item) => askFor(item[group]))]);
+  const known = parts.flat();
+  return [...known, ...rest(all.items, known)];
+}
+
+/** The usage of all others: the sum of all without what is known. It has no name. */
+function rest(all, known) {
+  const left = new Map(all.map((item) => [item.start, { ...item }]));
+  for (const item of known) {
+    const others = left.get(item.start);
+    for (const field of ["quota", "requests", "prompt_tokens", "completion_tokens"]) others[field] -= item[field];
+  }
+  return [...left.values()];
+}
+
+function groupLabel(name) {
+  if (name === null || name === undefined) return t("chart.others");
+  return name === "" || name === 0 ? t("chart.unnamed") : String(name);
+}
+
+async function listOf({ group, filter: name }, ask, params, filter) {
+  const { measure } = choices(params);
+  const { items } = await ask("usage", { group_by: group });
+  return topList({
+    title: t(`by.${group}`),
+    items: items.map((item) => ({ name: item[group], value: MEASURES[measure](item) })),
+    format: measure === "cost" ? amount : short,
+    label: groupLabel,
+    filter: (value) => filter({ [name]: value }),
+  });
+}
+
+async function newestRows(params, ask, { filter, go }) {
+  const { items, total } = await ask("", { page_size: NEWEST });
+  if (total === 0) return isFiltered(params) ? emptyOrFiltered(params, go) : emptyLog();
+  const table = rowTable(possibleColumns().filter((column) => FEW.includes(column.key)), { filter });
+  table.show(items);
+  const { measure: _, by: __, interval: ___, ...rest } = params;
+  const link = element("a", { class: "all", href: fragmentOf("logs", rest) }, t("overview.all", { total: whole(total) }));
+  return [table.node, link];
+}
+
+/** A log without a single row is empty whatever the filters say. */
+async function emptyOrFiltered(params, go) {
+  const { total } = await read("", { page_size: 1 });
+  return total === 0 ? emptyLog() : nothingFound(() => go(withoutFilters(params)));
+}

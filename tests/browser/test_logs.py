@@ -1,0 +1,127 @@
+"""The list of rows: filters, pages, opened rows, live rows, search."""
+
+from __future__ import annotations
+
+import time
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage, settled
+from tests.browser.site import ALICES_CALLS, BOBS_CALLS, HARM, MODEL, call, record
+from tests.serving import Service
+
+ALICES = f"#/logs?model_name={MODEL}&username=alice&type=2"
+
+
+def ids(page) -> list[int]:
+    return page.eval_on_selector_all("tr.row", "lines => lines.map((line) => Number(line.dataset.id))")
+
+
+def test_a_filter_narrows_the_rows_and_stands_in_the_url(open_page: OpenPage) -> None:
+    page = open_page("#/logs", user="root")
+    page.fill("input[name=username]", "bob")
+    page.press("input[name=username]", "Enter")
+    settled(page)
+    expect(page.locator(".pager .total")).to_have_attribute("data-total", str(BOBS_CALLS))
+    assert "username=bob" in page.url
+    page.reload()
+    settled(page)
+    expect(page.locator("input[name=username]")).to_have_value("bob")
+    expect(page.locator("tr.row")).to_have_count(BOBS_CALLS)
+
+
+def test_names_are_suggested(open_page: OpenPage) -> None:
+    page = open_page("#/logs", user="root")
+    page.focus("input[name=model_name]")
+    page.wait_for_selector("#suggest-model_name option", state="attached")
+    names = page.eval_on_selector_all("#suggest-model_name option", "all => all.map((one) => one.value)")
+    assert names[:2] == [MODEL, "claude-sonnet-4"]
+
+
+def test_every_page_is_reachable_and_shows_the_rows_of_the_api(open_page: OpenPage, site: Service) -> None:
+    page = open_page(f"{ALICES}&size=20", user="root")
+    expect(page.locator(".pager .total")).to_have_attribute("data-total", str(ALICES_CALLS))
+    page.click(".pager button >> text=7")
+    page.wait_for_url("**p=7**")
+    settled(page)
+    rows = site.get(f"/api/log/?model_name={MODEL}&username=alice&type=2&p=7&page_size=20")["items"]
+    assert ids(page) == [row["id"] for row in rows]
+    assert len(rows) == ALICES_CALLS - 120
+
+
+def test_a_row_opens_by_keyboard_to_the_arithmetic_of_its_cost(open_page: OpenPage) -> None:
+    page = open_page(ALICES, user="root")
+    page.focus("tr.row button.opener >> nth=0")
+    page.keyboard.press("Enter")
+    lines = page.locator(".bill tr").all_inner_texts()
+    assert [line.split("\t") for line in lines] == [
+        ["Input", "1,000 × 1.25", "$0.002500"],
+        ["Output", "200 × 1.25 × 4", "$0.002000"],
+        ["Group ratio", "× 1", ""],
+        ["By these ratios", "", "$0.004500"],
+    ]
+    expect(page.locator("tr.opened")).to_contain_text("call-0000")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr.opened")).to_have_count(0)
+
+
+def test_an_error_opens_to_its_text(open_page: OpenPage) -> None:
+    page = open_page("#/logs?type=4", user="root")
+    page.click("tr.row >> nth=0")
+    expect(page.locator(".says-error")).to_have_text("upstream: Too Many Requests")
+
+
+def test_columns_are_put_away_and_stay_away(open_page: OpenPage) -> None:
+    page = open_page("#/logs", user="root")
+    page.click(".menu summary")
+    page.uncheck(".menu label:has-text('Channel') input")
+    settled(page)
+    page.reload()
+    settled(page)
+    heads = page.locator("table.rows thead th").all_inner_texts()
+    assert "Channel" not in heads
+    assert "Model" in heads
+
+
+def test_what_is_stored_as_html_stays_text_everywhere(open_page: OpenPage) -> None:
+    page = open_page("#/overview?by=group", user="root")
+    for fragment in ("#/logs", "#/logs?by=1", "#/search?keyword=onerror"):
+        page.goto(page.url.partition("#")[0] + fragment)
+        settled(page)
+        page.click(f"tr.row:has-text('{HARM[:8]}') button.opener")
+        assert HARM in page.inner_text("tr.opened")
+        # Three texts of the row, and the key and value of its `other`.
+        assert page.inner_text("main").count("onerror") >= 5
+    assert page.locator("img:not(.brand img)").count() == 0
+    assert "broken" not in page.title()
+
+
+def test_live_rows_come_above_without_moving_what_is_read(open_page: OpenPage, site: Service) -> None:
+    page = open_page("#/logs?username=alice&model_name=live-model&live=1", user="root")
+    record(site, call(model_name="live-model", request_id="first"))
+    expect(page.locator("tr.row")).to_have_count(1)
+    page.click("tr.row button.opener")
+    before = page.locator("tr.row >> nth=0").bounding_box()
+    record(site, *[call(model_name="live-model", created_at=int(time.time())) for _ in range(60)])
+    expect(page.locator("tr.row")).to_have_count(61)
+    read = page.locator("tr.row:has(+ tr.opened)").bounding_box()
+    assert before is not None
+    assert read is not None
+    assert abs(read["y"] - before["y"]) < 2
+    expect(page.locator(".new-above")).to_have_text("↑ 60 new")
+
+
+def test_a_search_marks_what_it_finds_in_any_case(open_page: OpenPage) -> None:
+    page = open_page("#/search", user="root")
+    page.fill("#keyword", "TOO MANY")
+    page.press("#keyword", "Enter")
+    settled(page)
+    expect(page.locator("mark")).to_have_text(["Too Many"] * 3)
+
+
+def test_search_goes_on_to_older_rows(open_page: OpenPage) -> None:
+    page = open_page("#/search?keyword=went+well&username=alice&model_name=gpt-4o", user="root")
+    expect(page.locator("tr.row")).to_have_count(100)
+    page.click(".more-rows button")
+    expect(page.locator("tr.row")).to_have_count(ALICES_CALLS)
+    assert len(set(ids(page))) == ALICES_CALLS
