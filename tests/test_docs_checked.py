@@ -196,7 +196,12 @@ def test_every_option_is_documented_with_its_command(path: str) -> None:
 
 
 def test_both_readmes_lead_to_the_same_pages() -> None:
-    english, chinese = (set(_links(ROOT / name)) for name in ("README.md", "README.zh-CN.md"))
+    names = ("README.md", "README.zh-CN.md")
+    english, chinese = (
+        # Pictures are in the language of the page.
+        {link for link in _links(ROOT / name) if not link.startswith("docs/images/")}
+        for name in names
+    )
     assert english - {"README.zh-CN.md"} == chinese - {"README.md"}
 
 
