@@ -251,7 +251,7 @@ def test_a_rebuild_beside_ingest_mends_drift(log: Log) -> None:
     log.add_old_rows(random.Random())
     # Usage kept of rows that went cannot be built anew, for nothing is left to build it from.
     hourly = update(tables.hourly).where(tables.hourly.c.retained == 0)
-    site = delete(tables.site).where(tables.site.c.model_name == "claude")
+    site = delete(tables.site).where(tables.site.c.retained == 0, tables.site.c.model_name == "claude")
     with under_ingest(log):
         log.store.write(
             lambda connection: [
