@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from stat import S_IMODE
 
 import pytest
 from sqlalchemy import insert, text, update
@@ -107,9 +108,11 @@ def only_reading(folder: Path) -> Iterator[None]:
     """Let this process read a folder and its files, and nothing more; root has to become somebody else."""
     for path in [folder, *folder.glob("log.db*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    above = {path: path.stat().st_mode for path in list(folder.parents)[:3]}
-    for path in above:
-        path.chmod(0o755)
+    # The folders of pytest are its user's alone; what others may enter anyway, as /tmp, stays as it is.
+    modes = {path: S_IMODE(path.stat().st_mode) for path in list(folder.parents)[:3]}
+    closed = {path: mode for path, mode in modes.items() if mode & 0o005 != 0o005}
+    for path, mode in closed.items():
+        path.chmod(mode | 0o055)
     before = os.geteuid()
     os.seteuid(account().get("user", before))
     try:
@@ -118,6 +121,6 @@ def only_reading(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.seteuid(before)
-        for path, mode in above.items():
+        for path, mode in closed.items():
             path.chmod(mode)
         folder.chmod(0o700)

@@ -89,7 +89,6 @@ def test_every_command_says_what_it_does(run: Run) -> None:
         (["user", "add", "x", "--role", "boss"], "'boss' is not one of"),
         (["user", "add", "x", "--id", "first"], "'first' is not a valid integer"),
         (["import", "no-such-file"], "No such file or directory"),
-        (["import", "/"], "Is a directory"),
         (["serve", "--workers", "0"], "0 is not in the range"),
         (["purge"], "Missing option '--before'"),
     ],
@@ -98,6 +97,10 @@ def test_wrong_usage_is_one_line_with_a_hint(run: Run, args: list[str], text: st
     result = run(*args)
     assert_error(result, text)
     assert "--help`." in result.stderr
+
+
+def test_a_folder_that_is_no_archive_is_one_line(run: Run) -> None:
+    assert_error(run("import", "/"), "/: no archive; ")
 
 
 def test_a_setting_that_cannot_be_read_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +117,7 @@ def test_a_file_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> Non
 def test_an_interrupted_command_says_aborted(
     run: Run, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise interruption
 
     monkeypatch.setattr(LogStore, "create", interrupt)

@@ -6,15 +6,31 @@ import json
 from collections.abc import Iterable
 
 import pytest
+from sqlalchemy import text
 
 from logservice.store import policy
 from logservice.store.maintenance import Maintenance
 from logservice.store.store import LogStore
+from logservice.store.tables import metadata
 from tests.store_rows import ALL, EVER, HOUR, NOW, SITE, buckets, make_record, raw_rows, rebuilt
 
 #: Rules by which no row is old enough to go.
 RULES = policy.parse("consume=900d,error=900d")
 WORDS = "x" * 600
+#: Bytes that the row about what went may take: it is written when all is small enough.
+NOTE = 2000
+
+
+@pytest.fixture
+def store(store: LogStore, engine_name: str) -> LogStore:
+    """An empty store whose files are as small as new ones.
+
+    A database of PostgreSQL is used again, and its GIN indexes stay as large as earlier tests made them.
+    """
+    if engine_name == "postgresql":
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        store.write(lambda connection: connection.execute(text(f"TRUNCATE {names}")))
+    return store
 
 
 def fill(store: LogStore, hours: Iterable[tuple[int, int]], *, kinds: tuple[int, ...] = (2, 4)) -> None:
@@ -52,7 +68,7 @@ def test_the_oldest_rows_go_until_the_log_takes_less_than_nine_tenths(store: Log
 
     assert purge_to(store, cap).excess is None
 
-    assert store.size() <= cap * 0.9
+    assert store.size() <= cap * 0.9 + NOTE
     left = [row for row in raw_rows(store) if row["type"] != 5]
     assert left == before[-len(left) :]
     assert len(left) > len(before) * 0.4, "far more went than had to"
@@ -103,7 +119,7 @@ def test_rows_may_be_spread_very_unevenly(store: LogStore, large: int) -> None:
 
     purge_to(store, cap)
 
-    assert store.size() <= cap * 0.9
+    assert store.size() <= cap * 0.9 + NOTE
     assert set(moments(store, 2)) == {NOW - hour * HOUR for hour in range(1, large)}
 
 

@@ -35,6 +35,14 @@ def call(client: FlaskClient, path: str, method: str) -> TestResponse:
     return client.open(path, method=method, query_string=query, headers=ROOT, **body)
 
 
+def steady(answer: TestResponse, path: str) -> object:
+    """Return what an answer says, without the room on the disk, which others take and give back meanwhile."""
+    if spellings(path)[0] != "/api/log/health" or not answer.data:
+        return answer.data
+    said = answer.get_json()
+    return said | {"data": {name: value for name, value in said["data"].items() if name != "free_bytes"}}
+
+
 def test_the_walk_meets_the_routes_of_the_specification(app: Flask) -> None:
     known = {spellings(path)[0] for path, _ in rules(app)}
     assert {"/api/log", "/api/log/stat", "/api/log/search", "/api/log/token"} <= known
@@ -51,7 +59,7 @@ def test_every_route_answers_alike_with_and_without_a_slash(app: Flask, client: 
             answers = [call(client, spelling, method) for spelling in spellings(path)]
             good = 204 if (method, path) == ("POST", "/api/v1/events") else 200
             assert {answer.status_code for answer in answers} == {good}, (method, path)
-            assert answers[0].data == answers[1].data, (method, path)
+            assert steady(answers[0], path) == steady(answers[1], path), (method, path)
 
 
 def test_no_path_and_no_method_is_answered_by_a_redirect(app: Flask, client: FlaskClient) -> None:
