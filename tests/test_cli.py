@@ -89,7 +89,6 @@ def test_every_command_says_what_it_does(run: Run) -> None:
         (["user", "add", "x", "--role", "boss"], "'boss' is not one of"),
         (["user", "add", "x", "--id", "first"], "'first' is not a valid integer"),
         (["import", "no-such-file"], "No such file or directory"),
-        (["import", "/"], "Is a directory"),
         (["serve", "--workers", "0"], "0 is not in the range"),
         (["purge"], "Missing option '--before'"),
     ],
@@ -114,7 +113,7 @@ def test_a_file_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> Non
 def test_an_interrupted_command_says_aborted(
     run: Run, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise interruption
 
     monkeypatch.setattr(LogStore, "create", interrupt)
@@ -127,8 +126,41 @@ def test_names_with_bytes_that_are_no_text_are_refused(run: Run) -> None:
 
 
 def test_commands_also_run_under_flask(tmp_path: Path) -> None:
+    assert_done(invoke(tmp_path, "init-db"))
     result = app_in(tmp_path).test_cli_runner().invoke(args=["logservice", "user", "list", "--json"])
     assert json.loads(result.stdout) == []
+
+
+# -- a log that is not there --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "maintain",
+        "purge --before 90d",
+        "archive old --older-than 90d",
+        "export",
+        "rebuild",
+        "check",
+        "statement --user alice --month 2026-10",
+        "user list",
+        "user rotate alice",
+        "token list",
+        "token add laptop --user alice",
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["no file", "an empty file"])
+def test_what_needs_a_log_makes_none(run: Run, tmp_path: Path, command: str, there: bool) -> None:
+    path = tmp_path / "log.db"
+    if there:
+        path.touch()
+
+    result = run(*command.split())
+
+    assert_error(result, f"there is no log in {path}: LOGSERVICE_DATABASE_URL or LOGSERVICE_INSTANCE_PATH")
+    assert "`logservice init-db`" in result.stderr
+    assert [(found, found.stat().st_size) for found in tmp_path.glob("log.db*")] == [(path, 0)] * there
 
 
 # -- init-db -------------------------------------------------------------------------------------------------
@@ -672,12 +704,16 @@ def program(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_program_fails_with_one_line_and_status_1(tmp_path: Path) -> None:
+    with program(tmp_path, "init-db") as process:
+        assert process.wait(timeout=60) == 0
     with program(tmp_path, "user", "rotate", "nobody") as process:
         shown = process.communicate(timeout=60)
     assert (*shown, process.returncode) == ("", "Error: no user is called 'nobody'\n", 1)
 
 
 def test_the_program_is_quiet_when_nobody_reads_on(tmp_path: Path) -> None:
+    with program(tmp_path, "init-db") as process:
+        assert process.wait(timeout=60) == 0
     with program(tmp_path, "user", "list") as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -169,7 +169,7 @@ def test_after_goes_on_behind_a_row(run: Run, rows: list[Row]) -> None:
     ids=str,
 )
 def test_what_cannot_be_read_is_named_and_nothing_written(
-    run: Run, tmp_path: Path, args: list[str], said: str
+    run: Run, rows: list[Row], tmp_path: Path, args: list[str], said: str
 ) -> None:
     assert_error(run("export", *args, "-o", str(tmp_path / "out")), said)
     assert not (tmp_path / "out").exists()

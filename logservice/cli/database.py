@@ -9,13 +9,13 @@ from ..store import log_types, purging
 from ..store.retention import Purge
 from ..store.store import LogStore
 from . import times
-from .group import with_store
+from .group import with_new_store, with_store
 from .output import echo_json, json_option, moment, progress
 
 
 @click.command("init-db")
 @click.option("--partitioned", is_flag=True, help="Keep rows in a partition for each month (PostgreSQL).")
-@with_store
+@with_new_store
 def init_db(store: LogStore, partitioned: bool) -> None:
     """Create what is missing of the database, or bring it up to date. Nobody gets a login by it."""
     store.create(partitioned=partitioned)
