@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -81,7 +82,9 @@ def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
 ) -> None:
     monkeypatch.setenv("LOGSERVICE_RETENTION", "error=900d")
     assert assert_done(run("maintain")) == "Deleted 0 rows.\n"
-    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "1KB")
+    large = (json.dumps({"type": "consume", "content": secrets.token_hex(30_000)}) for _ in range(20))
+    assert_done(run("import", "-", input="\n".join(large)))
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "1MB")
 
     by_age, by_size = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
     assert (by_age["rows"], by_age["reason"]) == (0, "age")
@@ -92,7 +95,7 @@ def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
 
     assert (result.exit_code, result.stdout) == (0, "Deleted 2 rows.\n")
     assert re.match(
-        r"The log takes [0-9,]+ bytes, more than the 1,000 of LOGSERVICE_MAX_DB_SIZE", result.stderr
+        r"The log takes [0-9,]+ bytes, more than the 1,000,000 of LOGSERVICE_MAX_DB_SIZE", result.stderr
     )
     assert result.stderr.count("\n") == 1
 
@@ -112,7 +115,7 @@ def test_a_cap_without_a_rule_is_refused(run: Run, monkeypatch: pytest.MonkeyPat
     assert_error(run("maintain", "--dry-run"), "LOGSERVICE_MAX_DB_SIZE: only rows of types")
 
 
-@pytest.mark.parametrize("value", ["0", "ten", "10TB", "-1GB"])
+@pytest.mark.parametrize("value", ["10", "999999", "1KB", "0GB", "ten", "10XB", "-1GB"])
 def test_a_cap_that_cannot_be_read_refuses_to_start(
     run: Run, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
@@ -121,7 +124,8 @@ def test_a_cap_that_cannot_be_read_refuses_to_start(
     assert_error(run("user", "list"), "LOGSERVICE_MAX_DB_SIZE: ")
 
 
-def test_an_empty_cap_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "")
+@pytest.mark.parametrize("value", ["", " ", "0"])
+def test_an_empty_cap_is_none(run: Run, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", value)
 
     assert assert_done(run("maintain")) == "Deleted 2 rows.\n"
