@@ -465,12 +465,24 @@ def test_purge_can_only_count(run: Run, peek: LogStore) -> None:
     assert peek.count_raw() == 30
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["purge", "dry run"])
+def test_purge_says_what_becomes_of_usage(run: Run, more: list[str]) -> None:
+    fill(run)
+    purge = ("purge", "--before", "2025-01-01", *more)
+    taken, kept = assert_done(run(*purge)), assert_done(run(*purge, "--keep-usage"))
+    assert taken.endswith(", with their usage and all usage kept from before; --keep-usage leaves it.\n")
+    assert kept.endswith("2025-01-01T00:00:00Z; their usage stays.\n")
+    assert json.loads(assert_done(run(*purge, "--json")))["keep_usage"] is False
+    assert json.loads(assert_done(run(*purge, "--json", "--keep-usage")))["keep_usage"] is True
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
         (["--before", "2999-01-01"], "--before: '2999-01-01' is in the future"),
         (["--before", str(NOW * 1000)], "looks like milliseconds"),
         (["--before", "soon"], "--before: 'soon' is no time"),
+        (["--before", "5000"], "--before: '5000' would be in January 1970; is a unit missing, as in 90d?"),
         (["--before", "90d", "--type", "gossip"], "unknown type 'gossip'"),
     ],
 )
@@ -547,6 +559,9 @@ def test_a_past_time_is_not_in_the_future(text: str) -> None:
     with pytest.raises(InvalidValue, match="in the future"):
         times.parse_past(text, now=NOW)
     assert times.parse_past(str(NOW), now=NOW) == NOW
+    assert times.parse_past("1000000", now=NOW) == 1_000_000
+    with pytest.raises(InvalidValue, match="is a unit missing"):
+        times.parse_past("999999", now=NOW)
 
 
 # -- demo ----------------------------------------------------------------------------------------------------
