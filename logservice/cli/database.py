@@ -42,8 +42,9 @@ def purge(
 ) -> None:
     """Delete rows older than TIME, with their usage unless that is to be kept.
 
-    With it goes usage that is as old and that earlier purges or a retention kept. An age is written 30m, 12h, 90d or 2w; ISO 8601 without a zone is UTC. A purge that is
-    cut short leaves a sound log, and running it again goes on where it stopped.
+    With it goes usage that is as old and that earlier purges or a retention kept. An age is written 30m, 12h,
+    90d or 2w; ISO 8601 without a zone is UTC. A purge that is cut short leaves a sound log, and running it
+    again goes on where it stopped.
     """
     old = Purge(before=_before(before, store.clock()), log_type=_type(log_type), keep_usage=keep_usage)
     rows = purging.to_go(store, old) if dry_run else _purge(store, old)

@@ -95,7 +95,7 @@ def test_a_second_one_does_nothing(store: LogStore) -> None:
         next(first)
 
         with pytest.raises(
-            Conflict, match="maintenance is running already.* or in a minute if it was killed"
+            Conflict, match=r"maintenance is running already.* or in a minute if it was killed"
         ):
             list(Maintenance(store, RULES).run())
 
@@ -111,7 +111,7 @@ def test_one_that_runs_again_does_nothing_beside_another(store: LogStore) -> Non
         next(other)
 
         with pytest.raises(
-            Conflict, match="maintenance is running already.* or in a minute if it was killed"
+            Conflict, match=r"maintenance is running already.* or in a minute if it was killed"
         ):
             next(again.run())
 
