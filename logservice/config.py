@@ -12,14 +12,17 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from .errors import InvalidValue
 
 PREFIX = "LOGSERVICE_"
 
-_SIZE = re.compile(r"(\d+)\s*(|B|KB|KIB|MB|MIB|GB|GIB)", re.ASCII)
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([KMGT])(I)?)?B?", re.ASCII)
+_POWERS = {None: 0, "K": 1, "M": 2, "G": 3, "T": 4}
+#: The least the log may take: an empty one takes about a fifth of that.
+_SMALLEST_CAP = 10**6
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off", ""), False),
@@ -45,16 +48,26 @@ def positive(value: str) -> float:
 
 
 def size(value: str) -> int:
-    """Read a number of bytes: 1048576, 512KB, 32MiB, 10GB."""
+    """Read a number of bytes: 1048576, 512KB, 32MiB, 1.5GB, 10G."""
     found = _SIZE.fullmatch(value.strip().upper())
-    if found is None or int(found[1]) == 0:
+    read = 0 if found is None else _bytes(*found.groups())
+    if read == 0:
         raise ValueError("is not a size such as 1048576, 32MiB or 10GB")
-    return int(found[1]) * _UNITS[found[2]]
+    return read
 
 
-def optional_size(value: str) -> int | None:
-    """Read a number of bytes, or nothing."""
-    return size(value) if value.strip() else None
+def _bytes(number: str, prefix: str | None, binary: str | None) -> int:
+    return int(Decimal(number) * (1024 if binary else 1000) ** _POWERS[prefix])
+
+
+def cap(value: str) -> int | None:
+    """Read how many bytes the log may take; nothing or 0 is no limit."""
+    if value.strip() in ("", "0"):
+        return None
+    read = size(value)
+    if read < _SMALLEST_CAP:
+        raise ValueError("is less than 1MB; is a unit missing?")
+    return read
 
 
 def switch(value: str) -> bool:
@@ -116,8 +129,8 @@ class Settings:
     max_db_size: int | None = _setting(
         None,
         "Bytes the log may take, such as 10GB, before `maintain` deletes the oldest rows of types that"
-        " LOGSERVICE_RETENTION names; empty for no limit.",
-        optional_size,
+        " LOGSERVICE_RETENTION names; empty or 0 for no limit.",
+        cap,
     )
     legacy_status: bool = _setting(
         False, "Answer failures with status 200 (401 excepted), as old clients expect.", switch

@@ -106,7 +106,9 @@ def test_a_look_at_an_archive_stores_nothing(run: Run, rows: list[Row], tmp_path
         (("--older-than", "2999-01-01", "archive"), "--older-than: '2999-01-01' is in the future"),
     ],
 )
-def test_a_time_that_cannot_be_is_named(run: Run, arguments: tuple[str, ...], message: str) -> None:
+def test_a_time_that_cannot_be_is_named(
+    run: Run, rows: list[Row], arguments: tuple[str, ...], message: str
+) -> None:
     assert_error(run("archive", *arguments), message)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from logservice.store.store import LogStore
 from logservice.store.tables import hourly, records
 from tests.commands import app_in, assert_done, assert_error, invoke
 from tests.private_servers import account
-from tests.store_rows import MIDNIGHT, make_record, make_records, table_rows
+from tests.store_rows import DAY, MIDNIGHT, make_record, make_records, table_rows
 
 
 @pytest.fixture
@@ -28,12 +29,13 @@ def store(tmp_path: Path) -> Iterator[LogStore]:
 
 
 def test_a_sound_log_is_described(store: LogStore, tmp_path: Path) -> None:
-    said = assert_done(invoke(tmp_path, "check"))
+    said = assert_done(invoke(tmp_path, "check", "--full"))
 
     assert f"version {store.version()}" in said
     assert "Rows:               50\n" in said
     assert "Days compared:      3 of 3\n" in said
     assert "consume" in said
+    assert said.endswith("\n\nSound: all 3 days compared, nothing differs.\n")
     assert all(
         name in said for name in ("Oldest:", "Newest:", "Database:", "Write-ahead log:", "Free on disk:")
     )
@@ -46,6 +48,8 @@ def test_drift_ends_with_status_1_and_says_what_mends_it(store: LogStore, tmp_pa
         result = invoke(tmp_path, "check", *more)
         assert_error(result, "; `logservice rebuild` mends them.")
         assert "log_usage_hourly, 3600 s" in result.stdout
+        assert "Sound" not in result.stdout
+    assert_error(result, ", in the 3 days compared: ")
 
     assert_done(invoke(tmp_path, "rebuild"))
     assert_done(invoke(tmp_path, "check", "--full"))
@@ -64,6 +68,19 @@ def test_json_says_the_same(store: LogStore, tmp_path: Path) -> None:
     assert found["drift"]["count"] == 1
     assert (drift["table"], drift["span"], drift["bucket"]) == ("log_usage_hourly", 3600, MIDNIGHT)
     assert (drift["expected"], drift["found"]["rows"]) == (None, 1)
+
+
+def test_days_that_were_not_compared_are_told(store: LogStore, tmp_path: Path) -> None:
+    store.record([make_record(created_at=MIDNIGHT - day * DAY) for day in range(30)])
+
+    said = assert_done(invoke(tmp_path, "check"))
+    found = re.search(
+        r"^Sound: ([0-9]+) of ([0-9]+) days compared, nothing differs; --full compares all.$", said, re.M
+    )
+
+    assert found is not None
+    assert 0 < int(found[1]) < int(found[2])
+    assert f"Sound: all {found[2]} days compared" in assert_done(invoke(tmp_path, "check", "--full"))
 
 
 def test_an_empty_log_is_sound(tmp_path: Path) -> None:

@@ -130,8 +130,41 @@ def test_names_with_bytes_that_are_no_text_are_refused(run: Run) -> None:
 
 
 def test_commands_also_run_under_flask(tmp_path: Path) -> None:
+    assert_done(invoke(tmp_path, "init-db"))
     result = app_in(tmp_path).test_cli_runner().invoke(args=["logservice", "user", "list", "--json"])
     assert json.loads(result.stdout) == []
+
+
+# -- a log that is not there --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "maintain",
+        "purge --before 90d",
+        "archive old --older-than 90d",
+        "export",
+        "rebuild",
+        "check",
+        "statement --user alice --month 2026-10",
+        "user list",
+        "user rotate alice",
+        "token list",
+        "token add laptop --user alice",
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["no file", "an empty file"])
+def test_what_needs_a_log_makes_none(run: Run, tmp_path: Path, command: str, there: bool) -> None:
+    path = tmp_path / "log.db"
+    if there:
+        path.touch()
+
+    result = run(*command.split())
+
+    assert_error(result, f"there is no log in {path}: LOGSERVICE_DATABASE_URL or LOGSERVICE_INSTANCE_PATH")
+    assert "`logservice init-db`" in result.stderr
+    assert [(found, found.stat().st_size) for found in tmp_path.glob("log.db*")] == [(path, 0)] * there
 
 
 # -- init-db -------------------------------------------------------------------------------------------------
@@ -229,6 +262,21 @@ def test_columns_stay_aligned_beside_wide_names(run: Run) -> None:
         run("user", "add", name, "--role", "admin")
     lines = assert_done(run("user", "list")).splitlines()
     assert len({output.width(line[: line.index(" admin")]) for line in lines[1:]}) == 1
+
+
+def test_columns_of_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [["7", "1,234", "2.5 %", "-0.500000", "1"], ["x", "–", "10 %", "12.000000", ""]]
+    output.echo_table(["ANY", "ROWS", "SHARE", "NET", "NOTE"], rows)
+    assert capsys.readouterr().out.splitlines() == [
+        "ANY   ROWS  SHARE        NET  NOTE",
+        "7    1,234  2.5 %  -0.500000  1",
+        "x        –   10 %  12.000000",
+    ]
+
+
+def test_a_table_without_rows_is_its_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    output.echo_table(["ID", "NAME"], [])
+    assert capsys.readouterr().out == "ID  NAME\n"
 
 
 def test_names_cannot_command_the_terminal(run: Run) -> None:
@@ -421,12 +469,24 @@ def test_purge_can_only_count(run: Run, peek: LogStore) -> None:
     assert peek.count_raw() == 30
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["purge", "dry run"])
+def test_purge_says_what_becomes_of_usage(run: Run, more: list[str]) -> None:
+    fill(run)
+    purge = ("purge", "--before", "2025-01-01", *more)
+    taken, kept = assert_done(run(*purge)), assert_done(run(*purge, "--keep-usage"))
+    assert taken.endswith(", with their usage and all usage kept from before; --keep-usage leaves it.\n")
+    assert kept.endswith("2025-01-01T00:00:00Z; their usage stays.\n")
+    assert json.loads(assert_done(run(*purge, "--json")))["keep_usage"] is False
+    assert json.loads(assert_done(run(*purge, "--json", "--keep-usage")))["keep_usage"] is True
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
         (["--before", "2999-01-01"], "--before: '2999-01-01' is in the future"),
         (["--before", str(NOW * 1000)], "looks like milliseconds"),
         (["--before", "soon"], "--before: 'soon' is no time"),
+        (["--before", "5000"], "--before: '5000' would be in January 1970; is a unit missing, as in 90d?"),
         (["--before", "90d", "--type", "gossip"], "unknown type 'gossip'"),
     ],
 )
@@ -503,6 +563,9 @@ def test_a_past_time_is_not_in_the_future(text: str) -> None:
     with pytest.raises(InvalidValue, match="in the future"):
         times.parse_past(text, now=NOW)
     assert times.parse_past(str(NOW), now=NOW) == NOW
+    assert times.parse_past("1000000", now=NOW) == 1_000_000
+    with pytest.raises(InvalidValue, match="is a unit missing"):
+        times.parse_past("999999", now=NOW)
 
 
 # -- demo ----------------------------------------------------------------------------------------------------
@@ -675,12 +738,16 @@ def program(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_program_fails_with_one_line_and_status_1(tmp_path: Path) -> None:
+    with program(tmp_path, "init-db") as process:
+        assert process.wait(timeout=60) == 0
     with program(tmp_path, "user", "rotate", "nobody") as process:
         shown = process.communicate(timeout=60)
     assert (*shown, process.returncode) == ("", "Error: no user is called 'nobody'\n", 1)
 
 
 def test_the_program_is_quiet_when_nobody_reads_on(tmp_path: Path) -> None:
+    with program(tmp_path, "init-db") as process:
+        assert process.wait(timeout=60) == 0
     with program(tmp_path, "user", "list") as process:
         assert process.stdout is not None
         assert process.stderr is not None

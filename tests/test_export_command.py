@@ -169,7 +169,7 @@ def test_after_goes_on_behind_a_row(run: Run, rows: list[Row]) -> None:
     ids=str,
 )
 def test_what_cannot_be_read_is_named_and_nothing_written(
-    run: Run, tmp_path: Path, args: list[str], said: str
+    run: Run, rows: list[Row], tmp_path: Path, args: list[str], said: str
 ) -> None:
     assert_error(run("export", *args, "-o", str(tmp_path / "out")), said)
     assert not (tmp_path / "out").exists()
@@ -182,6 +182,28 @@ def test_a_file_is_replaced_only_when_that_is_wanted(run: Run, rows: list[Row], 
     assert file.read_bytes() == b"before"
     assert_done(run("export", "-o", str(file), "--force"))
     assert lines(file.read_text()) == as_exported(rows)
+
+
+def test_an_ending_of_no_format_is_refused_unless_one_is_named(
+    run: Run, rows: list[Row], tmp_path: Path
+) -> None:
+    file = tmp_path / "e.xlsx"
+    assert_error(run("export", "-o", str(file)), f"{file}: an ending that says no format")
+    assert not file.exists()
+    assert_done(run("export", "-o", str(file), "--format", "csv"))
+    assert file.read_bytes().startswith(b"id,")
+
+
+def test_a_folder_that_is_not_there_is_named(run: Run, rows: list[Row], tmp_path: Path) -> None:
+    folder = tmp_path / "nodir"
+    result = run("export", "-o", str(folder / "e.csv"))
+    assert_error(result, f"Error: {folder}: No such file or directory\n")
+
+
+def test_an_export_of_no_rows_says_so(run: Run, rows: list[Row], tmp_path: Path) -> None:
+    for more in ([], ["-o", str(tmp_path / "none.csv")]):
+        result = run("export", "--username", "nobody", *more)
+        assert (result.exit_code, result.stderr) == (0, "The log has no rows that these filters leave.\n")
 
 
 @pytest.fixture

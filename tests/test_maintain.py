@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -31,8 +32,31 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_rows_whose_time_is_over_go(run: Run) -> None:
-    assert assert_done(run("maintain")) == "Deleted 2 rows.\n"
-    assert json.loads(assert_done(run("maintain", "--json"))) == {"deleted": 0}
+    headings, line, sentence = assert_done(run("maintain")).splitlines()
+
+    assert (headings.split(), line.split()) == (["TYPE", "ROWS", "REASON"], ["error", "2", "age"])
+    assert re.fullmatch("Deleted 2 rows; [0-9,]+ bytes were given back.", sentence)
+    assert assert_done(run("maintain")) == "Deleted 0 rows.\n"
+
+
+def test_json_says_what_went_by_type_and_reason(run: Run) -> None:
+    first, second = (json.loads(assert_done(run("maintain", "--json"))) for _ in range(2))
+
+    assert first.pop("bytes_given_back") >= 0
+    assert first == {"deleted": 2, "by_age": {"error": 2}, "by_size": {}}
+    assert second == {"deleted": 0, "by_age": {}, "by_size": {}, "bytes_given_back": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--every", "3"], "--every: '3' is no span of time"),
+        (["--every", "1h", "--dry-run"], "--every: not with --dry-run"),
+    ],
+    ids=str,
+)
+def test_an_interval_that_makes_no_sense_is_refused(run: Run, arguments: list[str], message: str) -> None:
+    assert_error(run("maintain", *arguments), message)
 
 
 def test_a_dry_run_shows_what_would_go(run: Run) -> None:
@@ -51,6 +75,7 @@ def test_without_rules_it_says_that_all_is_kept(run: Run, monkeypatch: pytest.Mo
 
     assert (result.exit_code, result.stdout) == (0, "Deleted 0 rows.\n")
     assert "LOGSERVICE_RETENTION names no type" in result.stderr
+    assert run("maintain", "--dry-run").stderr == result.stderr
 
 
 def test_a_second_one_says_so_and_is_no_failure(run: Run, tmp_path: Path) -> None:
@@ -81,7 +106,9 @@ def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
 ) -> None:
     monkeypatch.setenv("LOGSERVICE_RETENTION", "error=900d")
     assert assert_done(run("maintain")) == "Deleted 0 rows.\n"
-    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "1KB")
+    large = (json.dumps({"type": "consume", "content": secrets.token_hex(30_000)}) for _ in range(20))
+    assert_done(run("import", "-", input="\n".join(large)))
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "1MB")
 
     by_age, by_size = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
     assert (by_age["rows"], by_age["reason"]) == (0, "age")
@@ -90,9 +117,10 @@ def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
 
     result = run("maintain")
 
-    assert (result.exit_code, result.stdout) == (0, "Deleted 2 rows.\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split() == ["error", "2", "size"]
     assert re.match(
-        r"The log takes [0-9,]+ bytes, more than the 1,000 of LOGSERVICE_MAX_DB_SIZE", result.stderr
+        r"The log takes [0-9,]+ bytes, more than the 1,000,000 of LOGSERVICE_MAX_DB_SIZE", result.stderr
     )
     assert result.stderr.count("\n") == 1
 
@@ -112,7 +140,7 @@ def test_a_cap_without_a_rule_is_refused(run: Run, monkeypatch: pytest.MonkeyPat
     assert_error(run("maintain", "--dry-run"), "LOGSERVICE_MAX_DB_SIZE: only rows of types")
 
 
-@pytest.mark.parametrize("value", ["0", "ten", "10TB", "-1GB"])
+@pytest.mark.parametrize("value", ["10", "999999", "1KB", "0GB", "ten", "10XB", "-1GB"])
 def test_a_cap_that_cannot_be_read_refuses_to_start(
     run: Run, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
@@ -121,7 +149,8 @@ def test_a_cap_that_cannot_be_read_refuses_to_start(
     assert_error(run("user", "list"), "LOGSERVICE_MAX_DB_SIZE: ")
 
 
-def test_an_empty_cap_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "")
+@pytest.mark.parametrize("value", ["", " ", "0"])
+def test_an_empty_cap_is_none(run: Run, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", value)
 
-    assert assert_done(run("maintain")) == "Deleted 2 rows.\n"
+    assert "Deleted 2 rows; " in assert_done(run("maintain"))

@@ -41,6 +41,9 @@ def _show(report: Report) -> None:
         return
     for name, value in _figures(report):
         click.echo(f"{name + ':':<{_ROOM}}{value}")
+    if report.space is not None and report.space.tables:
+        click.echo()
+        echo_table(["TABLE", "BYTES"], [(name, f"{size:,}") for name, size in report.space.tables.items()])
     if report.types:
         click.echo()
         rows = [[one.name or one.number, f"{one.rows:,}", f"{one.bytes:,}"] for one in report.types]
@@ -52,6 +55,20 @@ def _show(report: Report) -> None:
             click.echo(f"... and {report.drifted - len(report.drift):,} more")
     for line in report.damage:
         click.echo(printable(line))
+    if report.is_sound:
+        click.echo(f"\n{_all_is_well(report)}")
+
+
+def _all_is_well(report: Report) -> str:
+    if report.days_checked < report.days:
+        return f"Sound: {_compared(report)} compared, nothing differs; --full compares all."
+    return f"Sound: all {_compared(report)} compared, nothing differs."
+
+
+def _compared(report: Report) -> str:
+    """Return how many days were compared, of how many if not of all."""
+    of_all = f" of {report.days:,}" if report.days_checked < report.days else ""
+    return f"{report.days_checked:,}{of_all} {'day' if report.days == 1 else 'days'}"
 
 
 def _figures(report: Report) -> list[tuple[str, str]]:
@@ -62,7 +79,6 @@ def _figures(report: Report) -> list[tuple[str, str]]:
     if space is not None:
         sizes = (("Database", space.database), ("Write-ahead log", space.wal), ("Free on disk", space.free))
         found += [(name, f"{size:,} bytes") for name, size in sizes if size is not None]
-        found += [(name, f"{size:,} bytes") for name, size in space.tables.items()]
     found.append(("Days compared", f"{report.days_checked:,} of {report.days:,}"))
     return found
 
@@ -95,7 +111,8 @@ def _complaints(report: Report) -> list[str]:
     said = []
     if mended := report.drifted - report.cannot_be_mended:
         said.append(
-            f"Usage sums that do not agree with the rows: {mended:,}; `logservice rebuild` mends them."
+            f"Usage sums that do not agree with the rows, in the {_compared(report)} compared: {mended:,};"
+            " `logservice rebuild` mends them."
         )
     if report.cannot_be_mended:
         said.append(

@@ -9,13 +9,19 @@ from ..store import log_types, purging
 from ..store.retention import Purge
 from ..store.store import LogStore
 from . import times
-from .group import with_store
+from .group import with_new_store, with_store
 from .output import echo_json, json_option, moment, progress
+
+#: What becomes of usage, by whether it is kept.
+_USAGE = {
+    False: ", with their usage and all usage kept from before; --keep-usage leaves it",
+    True: "; their usage stays",
+}
 
 
 @click.command("init-db")
 @click.option("--partitioned", is_flag=True, help="Keep rows in a partition for each month (PostgreSQL).")
-@with_store
+@with_new_store
 def init_db(store: LogStore, partitioned: bool) -> None:
     """Create what is missing of the database, or bring it up to date. Nobody gets a login by it."""
     store.create(partitioned=partitioned)
@@ -36,16 +42,18 @@ def purge(
 ) -> None:
     """Delete rows older than TIME, with their usage unless that is to be kept.
 
-    An age is written 30m, 12h, 90d or 2w; ISO 8601 without a zone is UTC. A purge that is
-    cut short leaves a sound log, and running it again goes on where it stopped.
+    With it goes usage that is as old and that earlier purges or a retention kept. An age is written 30m, 12h,
+    90d or 2w; ISO 8601 without a zone is UTC. A purge that is cut short leaves a sound log, and running it
+    again goes on where it stopped.
     """
     old = Purge(before=_before(before, store.clock()), log_type=_type(log_type), keep_usage=keep_usage)
     rows = purging.to_go(store, old) if dry_run else _purge(store, old)
     if as_json:
-        echo_json({"before": old.before, "type": old.log_type, "rows": rows, "dry_run": dry_run})
+        said = {"before": old.before, "type": old.log_type, "keep_usage": keep_usage}
+        echo_json({**said, "rows": rows, "dry_run": dry_run})
         return
     done = "Would delete" if dry_run else "Deleted"
-    click.echo(f"{done} {rows:,} rows older than {moment(old.before)}.")
+    click.echo(f"{done} {rows:,} rows older than {moment(old.before)}{_USAGE[keep_usage]}.")
 
 
 @click.command()

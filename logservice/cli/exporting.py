@@ -24,9 +24,14 @@ from ..web.audiences import ADMIN
 from ..web.schemas import AllExport
 from . import times
 from .group import with_store
-from .output import progress
+from .output import echo_note, progress
 
 _FORMATS = (*formats.FORMATS, PARQUET)
+#: What a file is by its ending, without one too.
+_ENDINGS = {
+    **dict.fromkeys(("", "json", "jsonl"), formats.NDJSON),
+    **{name: name for name in _FORMATS},
+}
 #: The parameters of the list that narrow it, in the order in which the help shows them.
 FILTERS = {
     "type": "Rows of this type, by number or name.",
@@ -40,6 +45,7 @@ FILTERS = {
     "request_id": "This request.",
     "ip": "Calls from this address.",
 }
+_NO_ROWS = "The log has no rows that these filters leave."
 _TIMES = ("start_timestamp", "end_timestamp")
 
 
@@ -81,8 +87,8 @@ def export(
 ) -> None:
     """Write out rows, oldest first, with all that administrators see.
 
-    The filters are those of GET /api/log/. A file is there as a whole or not at all, and replaces no other.
-    `logservice import` takes NDJSON and CSV back, every row as it was.
+    The filters are those of GET /api/log/. A file is there as a whole or not at all, and replaces another
+    only with --force. `logservice import` takes every format back, each row as it was.
     """
     name = name or _by_ending(output)
     query = _query({**narrowed, "after": after}, now=store.clock())
@@ -92,11 +98,17 @@ def export(
     with whole_file(output, replace=force) as file:
         rows = _to_file(store, query, _writer(name, file, byte_order_mark=bom))
     click.echo(f"Exported {rows:,} rows.")
+    if rows == 0:
+        echo_note(_NO_ROWS)
 
 
 def _by_ending(output: Path | None) -> str:
     ending = "" if output is None else output.suffix.removeprefix(".").lower()
-    return ending if ending in _FORMATS else formats.NDJSON
+    if ending not in _ENDINGS:
+        raise InvalidValue(
+            f"{output}: an ending that says no format; --format does, or .csv, .parquet, .ndjson"
+        )
+    return _ENDINGS[ending]
 
 
 def _query(given: dict[str, str | None], *, now: float) -> Query:
@@ -152,6 +164,8 @@ def _to_output(store: LogStore, query: Query, name: str, *, byte_order_mark: boo
         writer.close()
         raise Unavailable(f"{error}; go on with --after {last}", detail=error.detail) from error
     writer.close()
+    if last is None:
+        echo_note(_NO_ROWS)
 
 
 def _batches(store: LogStore, query: Query) -> Iterator[formats.Rows]:

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 from flask.cli import with_appcontext
 
-from ..errors import LogServiceError, Unavailable
+from ..errors import LogServiceError, NotFound, Unavailable
 from ..store.store import LogStore
 from ..web.state import current_state
 from .output import printable
@@ -60,6 +60,20 @@ def show_help(context: click.Context) -> None:
 def with_store(command: Callable[Concatenate[LogStore, P], R]) -> Callable[P, R]:
     """Hand the application's store to a command as its first argument, and close it at the end.
 
+    A log that is not there is refused: whoever is in a wrong folder would look at a new, empty one.
+    """
+
+    @wraps(command)
+    def run(store: LogStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        _refuse_missing(store)
+        return command(store, *args, **kwargs)
+
+    return with_new_store(run)
+
+
+def with_new_store(command: Callable[Concatenate[LogStore, P], R]) -> Callable[P, R]:
+    """Do the same for a command that writes, and may begin the log.
+
     Closing finishes work that was accepted, also when the command was interrupted.
     """
 
@@ -70,6 +84,15 @@ def with_store(command: Callable[Concatenate[LogStore, P], R]) -> Callable[P, R]
             return command(store, *args, **kwargs)
 
     return run
+
+
+def _refuse_missing(store: LogStore) -> None:
+    path = store.dialect.path
+    if path is not None and not store.dialect.exists():
+        raise NotFound(
+            f"there is no log in {path.absolute()}: LOGSERVICE_DATABASE_URL or LOGSERVICE_INSTANCE_PATH says"
+            " where it is, and `logservice init-db` creates one"
+        )
 
 
 @contextmanager

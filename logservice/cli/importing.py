@@ -20,7 +20,7 @@ from ..imports.parquet import MAGIC
 from ..sources.gateways import Flavour
 from ..store.store import LogStore
 from . import archive_importing, file_importing, gateway_importing
-from .group import with_store
+from .group import with_new_store
 from .output import json_option
 from .repeating import interval_option
 
@@ -40,7 +40,7 @@ OURS = "logservice"
 )
 @click.option("--from", "origin", type=click.Choice([OURS, *_FLAVOURS]), help="Whose rows the file has.")
 @json_option
-@with_store
+@with_new_store
 def import_source(
     store: LogStore,
     source: str,

@@ -7,7 +7,7 @@ import time
 import click
 
 from ..errors import Conflict, InvalidValue, Unavailable
-from ..store.maintenance import Due, Maintenance
+from ..store.maintenance import Due, Maintenance, Outcome
 from ..store.size_cap import Excess
 from ..store.store import LogStore
 from ..web.state import current_state
@@ -25,10 +25,12 @@ from .repeating import interval_option, until_told_to_stop
 def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool, as_json: bool) -> None:
     """Delete rows that LOGSERVICE_RETENTION no longer keeps, and give their space back.
 
-    Where the log takes more than LOGSERVICE_MAX_DB_SIZE, the oldest rows of the types named there go,
-    until it takes 90 % of that. The usage of deleted rows stays in the statistics. Only one maintenance is
-    under way at a time: a second one says so, and leaves it at that.
+    Where the log takes more than LOGSERVICE_MAX_DB_SIZE, the oldest rows of types that LOGSERVICE_RETENTION
+    names go, until it takes 90 % of that. The usage of deleted rows stays in the statistics. Only one
+    maintenance is under way at a time: a second one says so, and leaves it at that.
     """
+    if dry_run and every is not None:
+        raise InvalidValue("--every: not with --dry-run, which shows once what would go")
     rules, cap = current_state().retention, current_state().settings.max_db_size
     if cap is not None and not rules:
         raise InvalidValue(
@@ -36,11 +38,11 @@ def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool
             " names none"
         )
     maintenance = Maintenance(store, rules, keep_usage=not drop_usage, cap=cap)
+    if not rules:
+        echo_note("LOGSERVICE_RETENTION names no type, so all rows are kept.")
     if dry_run:
         _show(maintenance.due(), as_json=as_json)
         return
-    if not rules:
-        echo_note("LOGSERVICE_RETENTION names no type, so all rows are kept.")
     _once(maintenance, as_json=as_json)
     if every is not None:
         with until_told_to_stop():
@@ -50,21 +52,32 @@ def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool
 
 
 def _once(maintenance: Maintenance, *, as_json: bool) -> None:
-    deleted = 0
     try:
         with progress("Deleting", sum(due.rows for due in maintenance.due())) as advance:
             for rows in maintenance.run():
-                deleted += rows
                 advance(rows, rows)
     except Conflict as error:
         click.echo(f"Nothing done: {error}.")
         return
-    if as_json:
-        echo_json({"deleted": deleted})
-    else:
-        click.echo(f"Deleted {deleted:,} rows.")
+    _tell(maintenance.outcome, as_json=as_json)
     if maintenance.excess is not None:
         _complain(maintenance.excess)
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        by_reason = {"by_age": outcome.by_age, "by_size": outcome.by_size}
+        echo_json({"deleted": outcome.rows, **by_reason, "bytes_given_back": outcome.bytes_given_back})
+        return
+    if not outcome.rows:
+        click.echo("Deleted 0 rows.")
+        return
+    reasons = {"age": outcome.by_age, "size": outcome.by_size}
+    counts = [
+        (name, f"{rows:,}", reason) for reason, gone in reasons.items() for name, rows in gone.items() if rows
+    ]
+    echo_table(["TYPE", "ROWS", "REASON"], counts)
+    click.echo(f"Deleted {outcome.rows:,} rows; {outcome.bytes_given_back:,} bytes were given back.")
 
 
 def _complain(excess: Excess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import unicodedata
@@ -20,6 +21,8 @@ from ..imports.harvest import Harvest
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _GAP = "  "
+#: Cells that stand to the right: numbers, and the dash where there is none.
+_NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?(?: ?%)?|–", re.ASCII)
 _MOST_REFUSALS = 20
 #: Rows that a look at a source shows.
 SAMPLES = 3
@@ -31,12 +34,20 @@ def echo_json(value: Any) -> None:
 
 
 def echo_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns as wide as their widest cell."""
+    """Print rows in columns as wide as their widest cell, those of numbers to the right."""
     lines = [headings, *([printable(str(cell)) for cell in row] for row in rows)]
-    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell + " " * (room - width(cell)) for cell, room in zip(line, widths, strict=True))
-        click.echo(_GAP.join(cells).rstrip())
+    columns = [_column(cells) for cells in zip(*lines, strict=True)]
+    for line in zip(*columns, strict=True):
+        click.echo(_GAP.join(line).rstrip())
+
+
+def _column(cells: Sequence[str]) -> list[str]:
+    """Return a heading and the cells below it, all of one width."""
+    room = max(map(width, cells))
+    blanks = (" " * (room - width(cell)) for cell in cells)
+    is_right = len(cells) > 1 and all(map(_NUMBER.fullmatch, cells[1:]))
+    pairs = zip(blanks, cells, strict=True)
+    return [blank + cell if is_right else cell + blank for blank, cell in pairs]
 
 
 def echo_secret(name: str, secret: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ..errors import InvalidValue
 from . import times
 
 
@@ -17,8 +18,11 @@ def interval_option(name: str, *, help: str) -> Callable[[Callable[..., Any]], C
     return click.option(name, metavar="INTERVAL", callback=_seconds, help=help)
 
 
-def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    return None if text is None else times.parse_span(text)
+def _seconds(_context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else times.parse_span(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"{option.opts[0]}: {error}") from None
 
 
 @contextmanager

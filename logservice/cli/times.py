@@ -13,6 +13,8 @@ from ..store import ids
 _EPOCH = re.compile(r"([0-9]+)(?:\.[0-9]+)?", re.ASCII)
 #: As many digits as epoch seconds of today have in milliseconds, less one.
 _DIGITS_OF_MILLISECONDS = 12
+#: Epoch seconds before this one, in January 1970, are taken for an age without its unit.
+_EARLY = 1_000_000
 
 
 def parse(text: str, *, now: float) -> int:
@@ -37,8 +39,10 @@ def parse_span(text: str) -> int:
 
 
 def parse_past(text: str, *, now: float) -> int:
-    """Return the second that a text names; one in the future raises InvalidValue too."""
+    """Return the second that a text names; one in the future, or just after 1970, raises InvalidValue too."""
     second = parse(text, now=now)
+    if second < _EARLY and _EPOCH.fullmatch(text.strip()):
+        raise InvalidValue(f"{text[:40]!r} would be in January 1970; is a unit missing, as in 90d?")
     if second > now:
         raise InvalidValue(f"{text[:40]!r} is in the future")
     return second

@@ -12,7 +12,7 @@ from ..store import accounts
 from ..store.accounts import User
 from ..store.store import LogStore
 from ..store.tables import users
-from .group import show_help, with_store
+from .group import show_help, with_new_store, with_store
 from .output import echo_json, echo_secret, echo_table, json_option, moment, printable
 
 
@@ -29,7 +29,7 @@ def user(context: click.Context) -> None:
 @click.option("--id", "user_id", type=int, metavar="N", help="The id the gateway knows the user by.")
 @click.option("--access-token", "given", metavar="SECRET", help="At least 16 characters; made up otherwise.")
 @json_option
-@with_store
+@with_new_store
 def add(store: LogStore, name: str, role: str, user_id: int | None, given: str | None, as_json: bool) -> None:
     """Give somebody a login. Somebody known from events keeps the id and the rows."""
     secret = accounts.new_secret() if given is None else accounts.checked_secret("access token", given)

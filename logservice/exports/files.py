@@ -20,7 +20,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     Raises AlreadyExists for a name that is taken, unless it is that of a plain file and may be replaced.
     """
     _refuse_taken(path, replace=replace)
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    number, name = _begin(path)
     try:
         with os.fdopen(number, "wb") as file:
             yield file
@@ -32,6 +32,14 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def _begin(path: Path) -> tuple[int, str]:
+    """Open the file that is to take a name; where none can be made, the error names the folder."""
+    try:
+        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path.parent)) from None
 
 
 def _refuse_taken(path: Path, *, replace: bool) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from . import purging, records, size_cap
 from .holding import Holding
@@ -13,10 +12,8 @@ from .log_types import LogType
 from .policy import Rule
 from .retention import Purge
 from .size_cap import Excess
+from .space import give_back
 from .store import LogStore
-
-#: Pages that are given back at once: about ten milliseconds of work.
-_PAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +25,20 @@ class Due:
     rows: int
     bytes: int
     by_size: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a maintenance did: rows deleted by type and reason, and bytes that the file system got back."""
+
+    by_age: Counter[str] = field(default_factory=Counter)
+    by_size: Counter[str] = field(default_factory=Counter)
+    bytes_given_back: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows were deleted."""
+        return self.by_age.total() + self.by_size.total()
 
 
 class Maintenance:
@@ -45,6 +56,8 @@ class Maintenance:
         self._cap = cap
         #: What the log still took beyond its cap when no more rows could go.
         self.excess: Excess | None = None
+        #: What the last run did so far.
+        self.outcome = Outcome()
 
     def due(self) -> list[Due]:
         """Return what would go now by each rule; the bytes are a share of what the whole log takes."""
@@ -82,17 +95,17 @@ class Maintenance:
         What was done is noted as one system row. Raises Conflict while another maintenance or purge is under
         way.
         """
+        self.outcome = outcome = Outcome()
         with Holding(self._store, "maintenance") as holding:
             before = self._store.status()["database_bytes"]
-            by_age: Counter[str] = Counter()
-            by_size: Counter[str] = Counter()
             for rule in self._rules:
                 purge = rule.purge(self._store.clock(), keep_usage=self._keep_usage)
-                yield from self._counted(purge, rule, by_age, holding)
-            yield from self._shrink(by_size, holding)
-            self._give_back(holding)
-            if by_age.total() or by_size.total():
-                self._note(by_age, by_size, before - self._store.status()["database_bytes"])
+                yield from self._counted(purge, rule, outcome.by_age, holding)
+            yield from self._shrink(outcome.by_size, holding)
+            give_back(self._store, between=holding.renew)
+            outcome.bytes_given_back = max(before - self._store.status()["database_bytes"], 0)
+            if outcome.rows:
+                self._note(outcome)
 
     def _counted(self, purge: Purge, rule: Rule, purged: Counter[str], holding: Holding) -> Iterator[int]:
         """Carry out a purge, counting its rows by the name of their type."""
@@ -121,16 +134,8 @@ class Maintenance:
             excess = size_cap.measure(self._store, self._cap)
         self.excess = excess if excess.is_over else None
 
-    def _give_back(self, holding: Holding) -> None:
-        """Give pages that are free back to the file system, in steps between which others write."""
-        step: Callable[..., bool] = partial(self._store.dialect.give_back, pages=_PAGES)
-        while self._store.write(step, is_long=True):
-            holding.renew()
-        # What was given back lies in the write-ahead log until that is folded back.
-        self._store.size()
-
-    def _note(self, by_age: Mapping[str, int], by_size: Mapping[str, int], freed: int) -> None:
-        reasons = {"retention": by_age, "size cap": by_size}
+    def _note(self, outcome: Outcome) -> None:
+        reasons = {"retention": outcome.by_age, "size cap": outcome.by_size}
         said = [
             f"{reason}: deleted {_counts(rows)}" for reason, rows in reasons.items() if any(rows.values())
         ]
@@ -139,10 +144,10 @@ class Maintenance:
             "type": int(LogType.SYSTEM),
             "content": f"{'; '.join(said)}; their usage was {usage}",
             "other": {
-                "deleted": by_age,
-                "deleted_by_size": by_size,
+                "deleted": outcome.by_age,
+                "deleted_by_size": outcome.by_size,
                 "usage": usage,
-                "bytes_given_back": max(freed, 0),
+                "bytes_given_back": outcome.bytes_given_back,
             },
         }
         self._store.record([records.from_mapping(event, now=self._store.clock())])

@@ -31,7 +31,9 @@ def hold(
     """Take or renew a mark, saying how far the work is. Raises Conflict while somebody else holds it."""
     held = connection.execute(select(marks).where(marks.c.name == name)).one_or_none()
     if held is not None and held.owner != owner and held.expires_at > now:
-        raise Conflict(f"a {name} is running already; try again when it is done")
+        raise Conflict(
+            f"a {name} is running already; try again when it is done, or in a minute if it was killed"
+        )
     said = None if progress is None else orjson.dumps(progress).decode()
     connection.execute(delete(marks).where(marks.c.name == name))
     connection.execute(insert(marks).values(name=name, owner=owner, expires_at=now + LIFETIME, progress=said))

@@ -40,12 +40,14 @@ def parse(text: str) -> tuple[Rule, ...]:
 
 def _rule(part: str) -> Rule:
     name, equals, span = (piece.strip() for piece in part.partition("="))
+    if "=" in span or ";" in part:
+        raise ValueError(f"{part.strip()[:40]!r} names several types: put commas between them")
     if not equals:
         raise ValueError(f"{part.strip()[:40]!r} is not of the form consume=90d")
     try:
         kind = log_types.parse(name)
     except InvalidValue as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix("type: ")) from None
     seconds = spans.seconds(span)
     if seconds < ids.HOUR:
         raise ValueError(f"{span!r} is less than an hour, the shortest time rows can be kept for")

@@ -31,7 +31,9 @@ def test_rules_are_read(text: str, rules: tuple[Rule, ...]) -> None:
         ("consume=3x", "'3x' is no span"),
         ("consume=0d", "'0d' is no span"),
         ("consume=59m", "less than an hour"),
-        ("usage=3d", "unknown type 'usage'"),
+        ("usage=3d", "^unknown type 'usage'"),
+        ("consume=90d;error=14d", "'consume=90d;error=14d' names several types: put commas"),
+        ("consume=90d error=14d", "'consume=90d error=14d' names several types: put commas"),
         ("consume=1d,2=3d", "names consume twice"),
     ],
 )

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, Table
@@ -53,6 +54,8 @@ class Dialect(abc.ABC):
     purge_batch: int
     #: What narrows a search, unless the condition `contains` finds an index by itself.
     search_index: SearchIndex | None = None
+    #: The file that is the database, where it is one.
+    path: Path | None = None
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool = False) -> None:
         self.engine = engine

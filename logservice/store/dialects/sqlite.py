@@ -63,7 +63,7 @@ class SQLiteDialect(Dialect):
 
     def __init__(self, engine: Engine, *, waiting_time: float, shared: bool = False) -> None:
         super().__init__(engine, waiting_time=waiting_time, shared=shared)
-        self.path = path_of(engine.url)
+        self.path: Path = path_of(engine.url)
         self.wal = WriteAheadLog(self.path)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._connection: Connection | None = None

@@ -1,0 +1,43 @@
+"""Settings as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from logservice import config
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1048576", 2**20),
+        ("7B", 7),
+        ("512KB", 512_000),
+        ("32MiB", 32 * 2**20),
+        ("10GB", 10**10),
+        ("10G", 10**10),
+        ("1.5GB", 1_500_000_000),
+        ("0.3 kb", 300),
+        ("1TB", 10**12),
+        ("2Ti", 2**41),
+    ],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert config.size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "0GB", "0.5", "-1", "1.GB", ".5GB", "1,5GB", "10X", "10iB", "1PB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size such as"):
+        config.size(text)
+
+
+@pytest.mark.parametrize(("text", "cap"), [("", None), (" 0 ", None), ("1MB", 10**6), ("10GB", 10**10)])
+def test_nothing_and_0_are_no_cap(text: str, cap: int | None) -> None:
+    assert config.cap(text) == cap
+
+
+@pytest.mark.parametrize("text", ["10", "999999", "999KB"])
+def test_a_cap_whose_unit_is_missing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is less than 1MB; is a unit missing"):
+        config.cap(text)
