@@ -203,7 +203,7 @@ def read(shown: object, *, until: float, once: bool = False) -> None:
     """Read what a terminal shows until a moment, or until there is something."""
     while (left := until - time.monotonic()) > 0 and select.select([shown], [], [], left)[0]:
         try:
-            said = os.read(shown.fileno(), 4096)  # type: ignore[attr-defined]
+            said = os.read(shown.fileno(), 4096)  # type: ignore[attr-defined]  # a file or a terminal
         except OSError:
             # The program has ended.
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import Conflict, InvalidValue
@@ -17,7 +16,7 @@ from ..store.holding import Holding
 from ..store.space import give_back
 from ..store.store import LogStore
 from .draft import Draft
-from .folder import ROWS, Folder
+from .folder import ROWS, Folder, date_of
 from .labels import Label
 
 #: How often a day is written, should rows of it be recorded meanwhile.
@@ -86,7 +85,7 @@ class Archiving:
                 return
         self._clear()
         raise Conflict(
-            f"{datetime.fromtimestamp(day.start, UTC):%Y-%m-%d}: its rows keep changing, or its usage does "
+            f"{date_of(day.start)}: its rows keep changing, or its usage does "
             "not fit them; `logservice check --full` tells which, and `logservice rebuild` mends the usage"
         )
 

@@ -17,7 +17,7 @@ from ..store.store import LogStore
 from .folder import ROWS, USAGE, Folder
 from .labels import ROW_FIELDS, Label, rows_as_metadata
 
-NOTHING: Mapping[str, str] = {}
+_NOTHING: Mapping[str, str] = {}
 
 
 class Draft:
@@ -50,7 +50,7 @@ class Draft:
         label: Label,
         fields: Sequence[str],
         rows: Iterable[Rows],
-        about: Mapping[str, str] = NOTHING,
+        about: Mapping[str, str] = _NOTHING,
     ) -> Iterator[int]:
         with self._folder.writing(name) as file:
             writer = ParquetWriter(file, fields, about={**label.as_metadata(), **about})

@@ -45,7 +45,7 @@ class Folder:
         """Note whose archive this is. Raises Conflict where it is that of another log."""
         note = self.path / _NOTE
         if note.exists():
-            if orjson.loads(note.read_bytes() or b"{}").get("log") != log_id:
+            if note.read_bytes() != orjson.dumps({"log": log_id}):
                 raise Conflict(
                     f"{self.path}: has the archive of another log; each log needs a folder of its own"
                 )
@@ -59,12 +59,12 @@ class Folder:
 
     def names(self, kind: str, second: int) -> list[str]:
         """Return the names, within the folder, of the whole files of a kind and of the day of a second."""
-        day = _date(second)
+        day = date_of(second)
         return [f"{kind}/{path.name}" for path in self.files(kind) if path.name.startswith(f"{day}.")]
 
     def new_name(self, kind: str, second: int) -> str:
         """Return a name, within the folder, that no file of the day of a second has."""
-        day = _date(second)
+        day = date_of(second)
         for number in count(1):
             name = f"{kind}/{day}.parquet" if number == 1 else f"{kind}/{day}.{number}.parquet"
             if not os.path.lexists(self.path / name):
@@ -105,5 +105,6 @@ class Folder:
             os.close(folder)
 
 
-def _date(second: int) -> str:
+def date_of(second: int) -> str:
+    """Return the day (UTC) of a second, such as 2026-05-01."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from ..archives.archiving import Archiving
+from ..archives.folder import date_of
 from ..errors import InvalidValue
 from ..store.archiving import Day
 from ..store.store import LogStore
@@ -67,7 +67,7 @@ def _before(text: str, now: float) -> int:
 
 
 def _show(days: list[Day], *, as_json: bool) -> None:
-    found = [(f"{datetime.fromtimestamp(day.start, UTC):%Y-%m-%d}", day.rows, day.has_usage) for day in days]
+    found = [(date_of(day.start), day.rows, day.has_usage) for day in days]
     if as_json:
         echo_json([{"day": day, "rows": rows, "usage": has_usage} for day, rows, has_usage in found])
         return

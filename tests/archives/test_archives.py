@@ -480,6 +480,17 @@ def test_each_log_has_a_folder_of_its_own(
     assert len(raw_rows(other)) == 1
 
 
+def test_a_folder_that_does_not_say_whose_it_is_is_refused(filled: LogStore, folder: Path) -> None:
+    rows = raw_rows(filled)
+    folder.mkdir()
+    (folder / "archive.json").write_bytes(b"{half")
+
+    with pytest.raises(Conflict, match="the archive of another log"):
+        archive(filled, folder)
+
+    assert raw_rows(filled) == rows
+
+
 # What is no archive
 
 

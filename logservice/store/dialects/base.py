@@ -177,7 +177,7 @@ class Dialect(abc.ABC):
         thing.
         """
 
-    def make_room(self, connection: Connection, seconds: Iterable[int]) -> None:  # noqa: B027
+    def make_room(self, connection: Connection, seconds: Iterable[int]) -> None:  # noqa: B027 - most need none
         """See to it that rows of these seconds have a place, before a transaction locks anything else.
 
         The weeks of the rows are claimed already, so that nobody drops the place again meanwhile.

@@ -62,7 +62,7 @@ _VACUUM = "autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale
 
 
 def _vacuuming(name: str) -> ExecutableDDLElement:
-    change: ExecutableDDLElement = DDL(set_vacuum(name))  # type: ignore[no-untyped-call]
+    change: ExecutableDDLElement = DDL(set_vacuum(name))  # type: ignore[no-untyped-call]  # of SQLAlchemy
     return change
 
 
