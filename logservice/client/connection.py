@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Looking a host up needs this codec. Left to be imported by the first connection, it would be so in a thread,
+# and a process forked at that moment would wait for the end of that import for ever.
+import encodings.idna  # noqa: F401 - imported for what it registers
 import http.client
 import io
 import os

@@ -252,6 +252,23 @@ def test_forks_while_other_threads_record_and_deliver_lock_nobody_out(service: S
     assert_each_once(service, "load", 4200)
 
 
+IMPORTS = """
+import sys
+from logservice.client import Client
+client = Client(sys.argv[1], sys.argv[2])
+before = set(sys.modules)
+client.record(model_name="imports", request_id="r0")
+assert client.flush(), client.counts
+assert set(sys.modules) == before, set(sys.modules) - before
+"""
+
+
+def test_a_delivery_imports_nothing(service: Service) -> None:
+    """A child forked in the middle of an import by another thread would wait for its end for ever."""
+    done = run(IMPORTS, service.url, TOKEN)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 PREFORK = """
 import itertools, os
 from logservice.client import Client, Limits
