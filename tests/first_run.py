@@ -37,7 +37,7 @@ def first_run(folder: Path) -> Iterator[FirstRun]:
         command = [sys.executable, "-m", "logservice", "serve"]
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
-        wait_for(url)
+        wait_for(url, process)
         said = printed.read_text("utf-8")
         tokens = {
             "TOKEN": token_in(said),
@@ -72,14 +72,14 @@ def token_in(said: str) -> str:
     return said.split("shown only now:")[1].split()[0]
 
 
-def wait_for(url: str) -> None:
-    """Return once a service answers; raise OSError when it does not within 30 seconds."""
-    deadline = time.monotonic() + 30
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once a service answers; raise OSError when it ends before, or needs more than two minutes."""
+    deadline = time.monotonic() + 120
     while True:
         try:
             urllib.request.urlopen(f"{url}/healthz", timeout=30).close()
         except OSError:
-            if time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
         else:

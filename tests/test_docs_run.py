@@ -66,7 +66,7 @@ class Newcomer:
                 command, cwd=folder, env=self.environ, stdout=output, stderr=output, start_new_session=True
             )
         try:
-            wait_for(url)
+            wait_for(url, process)
             yield printed.read_text("utf-8")
         finally:
             os.killpg(process.pid, signal.SIGTERM)
