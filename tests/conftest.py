@@ -147,10 +147,17 @@ def gateway_engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def gateway_url(gateway_engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database for `tests.gateways`, as an operator would write it."""
-    if gateway_engine == "sqlite":
-        yield f"sqlite:///{tmp_path / 'gateway.db'}"
+    with gateway_database(gateway_engine, request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def gateway_database(engine: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """Give the URL of an empty database on an engine; SQLite's is a file in the folder."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder / 'gateway.db'}"
         return
-    fixture = {"postgresql": "postgresql", "mysql": "mariadb"}[gateway_engine]
+    fixture = {"postgresql": "postgresql", "mysql": "mariadb"}[engine]
     server: Server | MariaDB = request.getfixturevalue(fixture)
     name = f"gateway_{uuid.uuid4().hex[:12]}"
     server.create_database(name)
