@@ -132,6 +132,10 @@ class Settings:
         " LOGSERVICE_RETENTION names; empty or 0 for no limit.",
         cap,
     )
+    metrics: bool = _setting(True, "Count what the service does, and tell it at /metrics.", switch)
+    metrics_token: str = _setting(
+        "", "Token that opens /metrics; an administrator's access token does as well. Empty for none."
+    )
     legacy_status: bool = _setting(
         False, "Answer failures with status 200 (401 excepted), as old clients expect.", switch
     )

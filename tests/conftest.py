@@ -20,6 +20,7 @@ from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
 from tests.clean_databases import CleanDatabases
+from tests.leaks import assert_nothing_leaked
 from tests.mariadb_server import MariaDB
 from tests.mariadb_server import private as private_mariadb
 from tests.postgresql_server import Server, running
@@ -158,7 +159,8 @@ def clock() -> Clock:
 def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
     """Start the service on the database of the test: `make_app(MAX_BODY="1KB")`.
 
-    None stands for the default of the service itself. All are stopped at the end.
+    None stands for the default of the service itself. All are stopped at the end, and have left no key and no
+    token in their files.
     """
     apps: list[Flask] = []
 
@@ -174,6 +176,7 @@ def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
     yield make
     for app in apps:
         store_of(app).close()
+    assert_nothing_leaked(tmp_path)
 
 
 def store_of(app: Flask) -> LogStore:
