@@ -56,7 +56,7 @@ class RequestLogger(Logger):
         """Write the line of a request that is over."""
         if self.cfg.access_log_format != JSON_FORMAT:
             super().access(resp, req, environ, request_time)
-        elif self.access_log_enabled:
+        elif self.cfg.accesslog:
             self.access_log.info("%s", json.dumps(_entry(resp, environ, request_time), ensure_ascii=False))
 
     def atoms(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> Any:

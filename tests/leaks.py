@@ -33,7 +33,8 @@ def assert_nothing_leaked(folder: Path, *printed: bytes) -> None:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     found = {str(path): leaks(_content(path)) for path in files}
     found |= {f"printed {number}": leaks(text) for number, text in enumerate(printed)}
-    assert {name: secrets for name, secrets in found.items() if secrets} == {}
+    found = {name: secrets for name, secrets in found.items() if secrets}
+    assert found == {}, found
 
 
 def _content(path: Path) -> bytes:
@@ -46,4 +47,5 @@ def _content(path: Path) -> bytes:
 
 def assert_no_row_leaks(rows: Iterable[object]) -> None:
     """Check rows of a database."""
-    assert {secret for row in rows for secret in leaks(repr(row).encode())} == set()
+    leaking = [row for row in rows if leaks(repr(row).encode())]
+    assert leaking == [], leaking

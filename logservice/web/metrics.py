@@ -102,7 +102,7 @@ class Metrics(Observer):
     def exposition(self, store: LogStore) -> bytes:
         """Return all figures, those of the log as they are now, in Prometheus' text format."""
         # Where all workers count in files, the registry of one of them knows no more than its own share.
-        shared = FOLDER in os.environ
+        shared = bool(os.environ.get(FOLDER))
         counted = CollectorRegistry() if shared else self._registry
         if shared:
             MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
