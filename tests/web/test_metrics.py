@@ -136,10 +136,13 @@ def test_events_are_counted_once_they_are_stored_or_refused(app: Flask, client: 
     assert value(samples, "events_refused_total") == 1 + 1 + 2 + 1
 
 
-def test_commits_of_the_writing_thread_are_counted(client: FlaskClient) -> None:
+def test_commits_of_the_writing_thread_are_counted(client: FlaskClient, store: LogStore) -> None:
+    store.close()
     before = scrape(client)
     for _ in range(3):
         post(client, make_event())
+    # It counts when those who waited have been let go: it is done when it has ended.
+    store.close()
     samples = scrape(client)
     for name in ("commit_size_sum", "commit_duration_seconds_count", "write_wait_seconds_count"):
         assert (value(samples, name) or 0) - (value(before, name) or 0) == 3
