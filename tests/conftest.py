@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import uuid
@@ -20,7 +21,7 @@ from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
 from tests.clean_databases import CleanDatabases
-from tests.leaks import assert_nothing_leaked
+from tests.leaks import Listener, assert_nothing_leaked
 from tests.mariadb_server import MariaDB
 from tests.mariadb_server import private as private_mariadb
 from tests.postgresql_server import Server, running
@@ -52,6 +53,16 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("LOGSERVICE_") and not name.startswith("LOGSERVICE_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_is_logged() -> Iterator[None]:
+    """Have every test fail during which a key or a token is logged."""
+    listener = Listener()
+    logging.getLogger("logservice").addHandler(listener)
+    yield
+    logging.getLogger("logservice").removeHandler(listener)
+    assert listener.heard == []
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,10 +1,12 @@
 """Keys and access tokens where none may be: in files, in what is printed, in the log itself.
 
-Every service that a test starts (`tests.serving`) or makes (`make_app`) is looked at when it ends.
+Every service that a test starts (`tests.serving`) or makes (`make_app`) is looked at when it ends, and so is
+all that is logged in the process of the tests.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,3 +51,16 @@ def assert_no_row_leaks(rows: Iterable[object]) -> None:
     """Check rows of a database."""
     leaking = [row for row in rows if leaks(repr(row).encode())]
     assert leaking == [], leaking
+
+
+class Listener(logging.Handler):
+    """Keeps what is logged with a secret in it, traceback included."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        entry = self.format(record)
+        if leaks(entry.encode(errors="replace")):
+            self.heard.append(entry)

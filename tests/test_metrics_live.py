@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import signal
 import time
 from collections import Counter
@@ -101,3 +102,9 @@ def test_a_given_folder_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     metric_files.on_starting(None)
     metric_files.on_exit(None)
     assert [path.name for path in tmp_path.iterdir()] == ["somebody-s.txt"]
+
+
+def test_gunicorn_s_hooks_are_there_whichever_way_it_is_started() -> None:
+    settings = runpy.run_path(str(Path(metric_files.__file__).parent.parent / "gunicorn.conf.py"))
+    for name in ("on_starting", "on_exit", "child_exit"):
+        assert settings[name] is getattr(metric_files, name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +200,16 @@ def test_a_host_has_them_where_it_says_so_and_of_its_own_log_alone(hosts: list[F
     assert value(scrape(counting, {}, "/usage/metrics"), "events_ingested_total") == 1
     assert plain.get("/usage/metrics").status_code == 404
     assert hosts[1].extensions["logservice"].metrics is None
+
+
+def test_a_host_without_figures_does_not_even_load_the_library() -> None:
+    """Importing it decides for the whole process how it counts, and a host may want to decide that itself."""
+    script = (
+        "import sys\nfrom flask import Flask\nfrom logservice import LogService\n"
+        "LogService(Flask('host'))\nassert 'prometheus_client' not in sys.modules\n"
+        "LogService(Flask('counting'), metrics='/figures')\nassert 'prometheus_client' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_every_metric_is_documented_and_every_documented_one_is_there(client: FlaskClient) -> None:
