@@ -86,9 +86,9 @@ def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str) -> An
     return dataclasses.field(default=default, metadata={"meaning": meaning, "read": read})
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
-    """The settings of one application, read and checked."""
+    """The settings of one application, read and checked. Some are secret: none is shown by `repr`."""
 
     database_url: str = _setting(
         "sqlite:///logservice.db",
