@@ -9,8 +9,9 @@ LOWEST := .venv-lowest
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt
 # What touches every dependency, and needs none of the programs that are only there to test with.
-CORE := tests/test_config.py tests/test_logs.py tests/test_cli.py tests/web tests/exports tests/sources \
-  tests/store/test_schema.py tests/hosts/test_manners.py tests/hosts/test_databases.py
+WEB := admin own stat envelope ingest token traces export idempotency health page_mounted
+CORE := tests/test_config.py tests/test_logs.py tests/exports tests/store/test_schema.py \
+  $(WEB:%=tests/web/test_%.py) tests/hosts/test_manners.py tests/hosts/test_databases.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lowest lint check format bench clean
