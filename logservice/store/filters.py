@@ -128,11 +128,12 @@ class Filter:
 
 
 USERNAME = Filter("username", "username", _exact_or_like)
+USER_ID = Filter("user_id", "user_id")
 REQUEST_ID = Filter("request_id", "request_id", _exact_where_present)
 FILTERS = (
     Filter("type", "type"),
     Filter("types", "type", _one_of),
-    Filter("user_id", "user_id"),
+    USER_ID,
     USERNAME,
     Filter("token_name", "token_name", _exact_or_like),
     Filter("model_name", "model_name", _exact_or_like),
@@ -179,11 +180,6 @@ class Filters(Mapping[str, Any]):
     def fit_hourly(self) -> bool:
         """Whether the hourly buckets can answer."""
         return all(entry.is_dimension for entry in self.entries)
-
-    @property
-    def fit_site(self) -> bool:
-        """Whether the site's buckets can answer."""
-        return all(entry.is_site_dimension for entry in self.entries)
 
     @property
     def shape(self) -> FilterShape:

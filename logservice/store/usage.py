@@ -25,10 +25,10 @@ from sqlalchemy import (
 
 from ..errors import InvalidValue
 from . import dialects, filters, ids, intervals, stats
+from .buckets import HOURLY, QUARTER, SITE
 from .ids import down
 from .prepared import Reader, prepared
 from .queries import KEPT, RAW, Part, Query, Rung, Shape, kept_beside, parts, with_open_end
-from .rollups import HOURLY, QUARTER, SITE
 from .scope import Scope
 from .tables import MEASURES
 
