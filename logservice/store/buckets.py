@@ -71,7 +71,7 @@ HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
 #: Each span is four to seven of the one before, so that few buckets make up any range.
 SITE = Rollup(site, (QUARTER, ids.HOUR, 6 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
 #: Shorter spans would hold hardly fewer buckets than there are of hours.
-OWNERS = Rollup(owners, (6 * ids.HOUR, ids.DAY, ids.WEEK), OWNER_DIMENSIONS, source=HOURLY)
+OWNERS = Rollup(owners, (8 * ids.HOUR, ids.DAY, ids.WEEK), OWNER_DIMENSIONS, source=HOURLY)
 ROLLUPS = (HOURLY, SITE, OWNERS)
 
 #: The buckets that are made of shorter ones, each after those.

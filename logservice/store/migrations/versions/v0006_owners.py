@@ -26,7 +26,7 @@ revision = "0006"
 down_revision = "0005"
 
 _HOUR, _WEEK = 3600, 604800
-_SPANS = (21600, 86400, _WEEK)
+_SPANS = (28800, 86400, _WEEK)
 _TEXTS = ("username", "token_name")
 _KEY = ("type", "user_id", "username", "token_id", "token_name")
 _MEASURES = (
