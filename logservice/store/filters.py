@@ -130,6 +130,8 @@ class Filter:
 USERNAME = Filter("username", "username", _exact_or_like)
 USER_ID = Filter("user_id", "user_id")
 REQUEST_ID = Filter("request_id", "request_id", _exact_where_present)
+#: Lists of values, by the dimension they are of: for questions that follow from others.
+ONE_OF = {name: Filter(f"some_{name}", name, _one_of) for name in DIMENSIONS}
 FILTERS = (
     Filter("type", "type"),
     Filter("types", "type", _one_of),
@@ -144,6 +146,7 @@ FILTERS = (
     Filter("ip", "ip"),
     Filter("ids", "id", _one_of),
     Filter("content_ids", "content_id", _one_of),
+    *ONE_OF.values(),
 )
 _BY_NAME = {entry.name: entry for entry in FILTERS}
 

@@ -128,7 +128,7 @@ def _buckets(name: str, key: Iterable[str]) -> Table:
 hourly = _buckets("log_usage_hourly", ["bucket", "retained", *DIMENSIONS])
 # Buckets from a quarter of an hour to a week, told apart by `span`, their length in seconds.
 site = _buckets("log_usage_site", ["span", "bucket", "retained", *SITE_DIMENSIONS])
-# Buckets from six hours to a week, told apart likewise.
+# Buckets from eight hours to a week, told apart likewise.
 owners = _buckets("log_usage_owners", ["span", "bucket", "retained", *OWNER_DIMENSIONS])
 dialects.answering("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
 Index("log_usage_hourly_username", hourly.c.username, hourly.c.bucket)

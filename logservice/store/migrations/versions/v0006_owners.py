@@ -1,8 +1,8 @@
-"""Usage by users and tokens in buckets from six hours to a week, added up from those of an hour."""
+"""Usage by users and tokens in buckets from eight hours to a week; the site's of eight hours, not six."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     cast,
+    delete,
     func,
     insert,
     literal_column,
@@ -26,9 +27,11 @@ revision = "0006"
 down_revision = "0005"
 
 _HOUR, _WEEK = 3600, 604800
-_SPANS = (28800, 86400, _WEEK)
+_SIX_HOURS, _EIGHT_HOURS = 21600, 28800
+_SPANS = (_EIGHT_HOURS, 86400, _WEEK)
 _TEXTS = ("username", "token_name")
 _KEY = ("type", "user_id", "username", "token_id", "token_name")
+_SITE_KEY = ("type", "model_name", "channel_id", "group")
 _MEASURES = (
     "rows",
     "requests",
@@ -41,15 +44,19 @@ _MEASURES = (
 
 
 def upgrade() -> None:
-    """Add a table and fill it, week by week."""
+    """Add a table and fill it, week by week; add up the site's hours anew."""
     connection = op.get_bind()
-    hourly = Table("log_usage_hourly", MetaData(), autoload_with=connection)
+    hourly, site = (
+        Table(f"log_usage_{name}", MetaData(), autoload_with=connection) for name in ("hourly", "site")
+    )
     owners = _owners()
     owners.create(connection)
     for week in _weeks(connection, hourly):
         _add_up(connection, owners, hourly, week, _SPANS[0])
         for finer, span in pairwise(_SPANS):
             _add_up(connection, owners, owners, week, span, finer=finer)
+        _add_up(connection, site, site, week, _EIGHT_HOURS, finer=_HOUR, names=_SITE_KEY)
+    connection.execute(delete(site).where(site.c.span == _SIX_HOURS))
 
 
 def _owners() -> Table:
@@ -76,12 +83,20 @@ def _weeks(connection: Connection, hourly: Table) -> Iterator[int]:
 
 
 def _add_up(
-    connection: Connection, owners: Table, source: Table, week: int, span: int, *, finer: int | None = None
+    connection: Connection,
+    target: Table,
+    source: Table,
+    week: int,
+    span: int,
+    *,
+    finer: int | None = None,
+    names: Sequence[str] = _KEY,
 ) -> None:
+    """Add up the buckets of a week, those of a `finer` span where the source has several, by longer spans."""
     bucket = source.c.bucket - source.c.bucket % literal_column(str(span))
-    keys = [bucket, source.c.retained, *(source.c[name] for name in _KEY)]
+    keys = [bucket, source.c.retained, *(source.c[name] for name in names)]
     sums = [cast(func.sum(source.c[name]), BigInteger) for name in _MEASURES]
     found = select(literal_column(str(span)), *keys, *sums).group_by(*keys)
     found = found.where(source.c.bucket >= week, source.c.bucket < week + _WEEK)
     found = found if finer is None else found.where(source.c.span == finer)
-    connection.execute(insert(owners).from_select([column.name for column in owners.c], found))
+    connection.execute(insert(target).from_select([column.name for column in target.c], found))
