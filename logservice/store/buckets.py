@@ -68,8 +68,8 @@ def _longer(rollup: Rollup) -> tuple[Longer, ...]:
 
 
 HOURLY = Rollup(hourly, (ids.HOUR,), DIMENSIONS)
-#: Each span is three to eight of the one before, so that few buckets make up any range; days of China begin at
-#: 16:00 (UTC), where one of eight hours does.
+#: Each span is three to eight of the one before, so that few buckets make up any range; days of China begin
+#: at 16:00 (UTC), where one of eight hours does.
 SITE = Rollup(site, (QUARTER, ids.HOUR, 8 * ids.HOUR, ids.DAY, ids.WEEK), SITE_DIMENSIONS)
 #: Spans shorter than eight hours would hold hardly fewer buckets than those of an hour do.
 OWNERS = Rollup(owners, (8 * ids.HOUR, ids.DAY, ids.WEEK), OWNER_DIMENSIONS, source=HOURLY)
