@@ -182,7 +182,7 @@ def test_samples_find_what_is_wrong_with_the_newest_and_the_oldest_day(store: Lo
     report = Check(store, seconds=60).complete()
 
     assert (report.days, report.days_checked) == (40, checking.SAMPLES)
-    assert sorted(one.bucket for one in report.drift) == sorted(ends)
+    assert sorted(one.bucket for one in report.drift if one.link.table is hourly) == sorted(ends)
 
 
 def test_samples_end_when_their_time_is_up(store: LogStore) -> None:

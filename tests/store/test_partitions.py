@@ -300,6 +300,7 @@ def test_kept_usage_leaves_the_statistics_as_they_were(store: LogStore, db_url: 
 
     assert months(db_url) == ["2023_11"]
     assert figures() == earlier
+    assert buckets(store) == rebuilt(store)
     assert_sound(store)
 
 

@@ -41,7 +41,7 @@ export function totalsOf(items, { group, measure }) {
 function startsOf(items, interval, { start, end }) {
   const known = items.map((item) => item.start);
   const now = Math.floor(Date.now() / 1000);
-  const first = start || Math.min(...known, now);
+  const first = start || Math.min(known[0] ?? now, now);
   const last = Math.max(end ? Math.min(end, now) : now, ...known.slice(-1));
   const regular = beginnings(interval, first, last);
   return [...new Set([...regular, ...known])].sort((one, other) => one - other);
