@@ -165,8 +165,8 @@ def fits(row: Row, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange
 
 def _passes(row: Row, name: str, value: Any) -> bool:
     column = {"types": "type", "model_names": "model_name", "channel": "channel_id"}.get(name, name)
-    found = row[column]
-    if name in ("types", "model_names"):
+    found = row[column.removeprefix("some_")]
+    if name in ("types", "model_names") or name.startswith("some_"):
         return found in value
     if name in ("username", "token_name", "model_name") and "%" in value:
         return like(found, value)
