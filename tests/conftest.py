@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
 from tests.clean_databases import CleanDatabases
+from tests.leaks import Listener, assert_nothing_leaked
 from tests.mariadb_server import MariaDB
 from tests.mariadb_server import private as private_mariadb
 from tests.postgresql_server import Server, running
@@ -52,6 +54,16 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("LOGSERVICE_") and not name.startswith("LOGSERVICE_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_is_logged() -> Iterator[None]:
+    """Have every test fail during which a key or a token is logged."""
+    listener = Listener()
+    logging.getLogger("logservice").addHandler(listener)
+    yield
+    logging.getLogger("logservice").removeHandler(listener)
+    assert listener.heard == []
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -175,7 +187,8 @@ def clock() -> Clock:
 def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
     """Start the service on the database of the test: `make_app(MAX_BODY="1KB")`.
 
-    None stands for the default of the service itself. All are stopped at the end.
+    None stands for the default of the service itself. All are stopped at the end, and have left no key and no
+    token in their files.
     """
     with _apps(db_url, tmp_path, clock) as make:
         yield make
@@ -205,6 +218,7 @@ def _apps(db_url: str, folder: Path, clock: Clock) -> Iterator[MakeApp]:
     yield make
     for app in apps:
         store_of(app).close()
+    assert_nothing_leaked(tmp_path)
 
 
 def store_of(app: Flask) -> LogStore:
