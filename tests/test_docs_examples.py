@@ -22,8 +22,8 @@ from tests.documents import ADDRESS, ROOT, Block
 from tests.first_run import FirstRun, first_run
 
 PAGE = (ROOT / "docs" / "examples.md").read_text("utf-8")
-#: What is not for programs to call.
-FOR_BROWSERS = ("/", "/static/<version>/<path:name>")
+#: What browsers and Prometheus call.
+FOR_OTHERS = ("/", "/static/<version>/<path:name>", "/metrics")
 LANGUAGES = ("sh", "js", "python")
 #: What passes between two calls changes these.
 VARYING = {"rpm", "tpm", "database_bytes", "wal_bytes", "free_bytes", "bytes"}
@@ -45,7 +45,7 @@ def _blocks(text: str) -> list[Block]:
 
 def test_every_endpoint_has_an_example_in_each_language() -> None:
     headings = re.findall(r"^### (\w+ /\S*)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE)
-    wanted = [heading for heading in headings if heading.partition(" ")[2] not in FOR_BROWSERS]
+    wanted = [heading for heading in headings if heading.partition(" ")[2] not in FOR_OTHERS]
     shown = re.split(r"^### (.+)$", PAGE, flags=re.MULTILINE)[1:]
     examples = dict(zip(shown[::2], shown[1::2], strict=True))
     assert sorted(examples) == sorted(wanted)

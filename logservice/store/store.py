@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +14,12 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, ids, pages, recording, retention, rollups, schema, search, sums
+from . import accounts, dialects, forks, ids, pages, recording, retention, rollups, schema, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
+from .largest import Largest, largest
+from .observing import Observer
 from .pages import Cursor, Page, Rows
 from .prepared import Reader
 from .queries import Query
@@ -37,8 +38,8 @@ class LogStore:
     """The log in one database. `engine` is made from `dialects.engine_settings`, or `shared` with a host.
 
     `waiting_time` is how long, in seconds, a write waits for its turn before Unavailable; `clock` gives the
-    time in epoch seconds; with `auto_create` missing tables are created on first use. Every verb raises
-    Unavailable when the database fails, and then nothing of it is stored.
+    time in epoch seconds; with `auto_create` missing tables are created on first use; `observer` is told what
+    is stored. Every verb raises Unavailable when the database fails, and then nothing of it is stored.
     """
 
     def __init__(
@@ -49,15 +50,17 @@ class LogStore:
         auto_create: bool = True,
         shared: bool = False,
         clock: Callable[[], float] = time.time,
+        observer: Observer | None = None,
     ) -> None:
         self.engine = engine
+        self.observer = observer or Observer()
         self.dialect = dialects.for_engine(engine, waiting_time=waiting_time, shared=shared)
-        self.writer = GroupCommitWriter(self.dialect)
+        self.writer = GroupCommitWriter(self.dialect, self.observer)
         self.clock = clock
         self._auto_create = auto_create
         self._created = threading.Lock()
         self._ready = False
-        self._pid = os.getpid()
+        forks.watch(self)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -126,6 +129,9 @@ class LogStore:
             return answer
         post = Post(new, answer, key)
         stored: str = self._write(self._record_together, post, post.claims())
+        # A repeat is answered with the text of the first post, never with this one.
+        if stored is answer:
+            self.observer.stored(len(new))
         return stored
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
@@ -196,9 +202,16 @@ class LogStore:
         with self._snapshot() as connection:
             return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
 
-    def usage(self, query: Query, grouping: Grouping, *, asked: int | None = None) -> Usage:
-        """Return usage by groups; `asked` is the type it follows, None those of the filters."""
+    def usage(
+        self, query: Query, grouping: Grouping, *, asked: int | None = None, only: Largest | None = None
+    ) -> Usage:
+        """Return usage by groups; `asked` is the type it follows, None those of the filters.
+
+        With `only` it is that of the largest groups, and of all others together.
+        """
         with self._snapshot() as connection:
+            if only is not None:
+                return largest(connection, query, grouping, only, asked=asked)
             return usage(connection, query, grouping, asked=asked)
 
     def search(
@@ -225,6 +238,11 @@ class LogStore:
         """Return figures about the database file or server, for operators."""
         return self.dialect.status()
 
+    def space(self) -> dialects.Space:
+        """Return what the database takes on disk."""
+        with self._failing_clearly():
+            return self.dialect.space()
+
     def size(self) -> int:
         """Return about how many bytes the log takes, without room in its files that is free for new rows."""
         self.dialect.shorten()
@@ -234,6 +252,15 @@ class LogStore:
         """Return the version of the database's schema as it stands, None when it has no tables."""
         with self._failing_clearly(), self.dialect.reading() as connection:
             return schema.version_of(connection)
+
+    def be_ready(self) -> None:
+        """Raise Unavailable unless the database can be read and has the tables of this version."""
+        with self.reading() as connection:
+            found = schema.state(connection)
+            if found is schema.State.CURRENT:
+                schema.touch_tables(connection)
+        if found is not schema.State.CURRENT:
+            raise Unavailable(_wrong(found), retry_after=5)
 
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
@@ -255,10 +282,6 @@ class LogStore:
     # -- engine --------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        if self._pid != os.getpid():
-            self.dialect.reset_after_fork()
-            self.writer = GroupCommitWriter(self.dialect)
-            self._pid = os.getpid()
         if not self._ready:
             if not self._created.acquire(timeout=self.dialect.waiting_time):
                 raise Unavailable("the tables are being created or brought up to date", retry_after=5)
@@ -266,6 +289,20 @@ class LogStore:
                 self._create_once()
             finally:
                 self._created.release()
+
+    def rest(self) -> None:
+        """Finish the transaction under way before the process is forked."""
+        self.writer.rest(self.dialect.waiting_time)
+
+    def go_on(self) -> None:
+        """Go on after a fork, in the parent."""
+        self.writer.go_on()
+
+    def begin_anew(self) -> None:
+        """Leave behind, in a forked process, what belongs to its parent: connections, thread and lock."""
+        self.dialect.reset_after_fork()
+        self.writer = GroupCommitWriter(self.dialect, self.observer)
+        self._created = threading.Lock()
 
     def _create_once(self) -> None:
         """See to it that the tables are there, and those of this version."""
@@ -275,7 +312,7 @@ class LogStore:
             found = self._state()
         if found is not schema.State.CURRENT:
             if not self._auto_create:
-                raise Unavailable(f"the database {found.value}; `logservice init-db` puts that right")
+                raise Unavailable(_wrong(found))
             self.create()
         self._ready = True
 
@@ -295,6 +332,10 @@ class LogStore:
             log.error("%s (%s)", message, detail)
             log.debug("the database error in full", exc_info=error)
             raise Unavailable(message, retry_after=5, detail=detail) from error
+
+
+def _wrong(found: schema.State) -> str:
+    return f"the database {found.value}; `logservice init-db` puts that right"
 
 
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:

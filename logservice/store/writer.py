@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from ..errors import Unavailable
+from .observing import Observer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -84,6 +85,7 @@ class _Job:
     item: Any
     claims: frozenset[Claim]
     is_long: bool
+    since: float = field(default_factory=time.monotonic)
     state: _State = _State.QUEUED
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
@@ -106,8 +108,9 @@ class _WorkFailed(Exception):
 class GroupCommitWriter:
     """Runs work from many threads in shared transactions."""
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: Writing, observer: Observer | None = None) -> None:
         self._writing = writing
+        self._observer = observer or Observer()
         self._queue: deque[_Job] = deque()
         self._long: deque[_Job] = deque()
         # Since when nobody else has written, and until when long work gives way if somebody does.
@@ -116,6 +119,9 @@ class GroupCommitWriter:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        # Held while the connection is in use, or while a thread forks the process.
+        self._in_use = threading.Lock()
+        self._resting_for: int | None = None
 
     def run(
         self,
@@ -138,6 +144,7 @@ class GroupCommitWriter:
             self._start()
             self._changed.notify()
         if not job.done.wait(timeout) and self._withdraw(job):
+            self._observer.withdrawn()
             raise Unavailable(f"the database was locked for more than {timeout:g} seconds", retry_after=2)
         job.done.wait()
         if job.error is not None:
@@ -159,6 +166,17 @@ class GroupCommitWriter:
             if self._queue or self._long:
                 self._start()
 
+    def rest(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until the connection is not in use, and keep it so until `go_on`."""
+        if self._in_use.acquire(timeout=timeout):
+            self._resting_for = threading.get_ident()
+
+    def go_on(self) -> None:
+        """Use the connection again, if it was this thread that had it rest."""
+        if self._resting_for == threading.get_ident():
+            self._resting_for = None
+            self._in_use.release()
+
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._loop, name="logservice-writer", daemon=True)
@@ -173,7 +191,7 @@ class GroupCommitWriter:
     def _loop(self) -> None:
         while self._wait_for_work():
             try:
-                with self._writing.turn():
+                with self._writing.turn(), self._in_use:
                     self._use(self._take())
             except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
                 # There was no turn, for work itself fails no turn: everyone who waits is told.
@@ -182,7 +200,7 @@ class GroupCommitWriter:
 
     def _finish(self) -> None:
         try:
-            with self._writing.turn():
+            with self._writing.turn(), self._in_use:
                 self._writing.release()
         except Exception:
             log.exception("the writing connection could not be closed")
@@ -235,6 +253,14 @@ class GroupCommitWriter:
         now = time.monotonic()
         self._long_is_due = now + 2 * (now - began)
 
+    def _tell(self, jobs: Sequence[_Job], began: float) -> None:
+        """Tell the observer of a commit, once those who waited for it were let go."""
+        now = time.monotonic()
+        try:
+            self._observer.committed([began - job.since for job in jobs], now - began)
+        except Exception:
+            log.exception("a commit could not be counted; it stands")
+
     def _tidy(self) -> None:
         try:
             self._writing.tidy()
@@ -243,6 +269,7 @@ class GroupCommitWriter:
 
     def _commit(self, jobs: list[_Job]) -> None:
         """Do all work in one transaction; where any of it fails, again, piece by piece."""
+        began = time.monotonic()
         try:
             try:
                 self._in_transaction(jobs, self._together)
@@ -262,6 +289,8 @@ class GroupCommitWriter:
         else:
             for job in jobs:
                 job.done.set()
+            if jobs:
+                self._tell(jobs, began)
 
     def _in_transaction(self, jobs: list[_Job], do: Callable[[Connection, Sequence[_Job]], None]) -> None:
         if not jobs:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from hmac import compare_digest
 from typing import Any
 
 from flask import Request, Response, g, request
 
 from ..store.scope import Scope
-from .principal import Principal
+from .principal import Principal, ResolveKey
 from .responses import ApiError
 from .state import current_state
 
@@ -42,7 +43,7 @@ def requires(*roles: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Response:
-            principal = current_state().authenticate(request)
+            principal = _recognised()
             if principal is None:
                 raise ApiError(
                     401, "a valid access token is required", headers={"WWW-Authenticate": "Bearer"}
@@ -57,12 +58,28 @@ def requires(*roles: str) -> Callable[[View], View]:
     return decorate
 
 
+def requires_scraper(view: View) -> View:
+    """Let only administrators and holders of LOGSERVICE_METRICS_TOKEN reach a view.
+
+    The token is looked at first, so that it opens the view while the database is away.
+    """
+    for_admins = requires("admin")(view)
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Response:
+        token = current_state().settings.metrics_token
+        is_known = bool(token) and compare_digest(bearer(request).encode(), token.encode())
+        return view(*args, **kwargs) if is_known else for_admins(*args, **kwargs)
+
+    return guarded
+
+
 def requires_key(view: View) -> View:
     """Let only holders of a known API key reach a view, not too many at a time from one address."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Response:
-        address = _client_address()
+        address = client_address()
         limiter = current_state().rate_limiter
         wait = limiter.hit(address) if limiter else 0
         if wait:
@@ -77,6 +94,14 @@ def requires_key(view: View) -> View:
         return view(*args, **kwargs)
 
     return guarded
+
+
+def _recognised() -> Principal | None:
+    """Ask who the caller is. What a host raises instead leaves as an error of its own would."""
+    found = current_state().authenticate(request)
+    if found is not None and not isinstance(found, Principal):
+        raise TypeError(f"authenticate returned {type(found).__name__}; it returns a Principal or None")
+    return found
 
 
 def current_principal() -> Principal:
@@ -98,15 +123,30 @@ def key_scope() -> Scope:
 
 def _scope_of_key() -> Scope | None:
     """Look up the key of the query string, else the one of the Authorization header."""
-    store = current_state().store
+    state = current_state()
     for key in (request.args.get("key", "").strip(), bearer(request)):
-        scope = store.scope_of_key(key) if key else None
+        if not key:
+            continue
+        resolve = state.resolve_key
+        scope = state.store.scope_of_key(key) if resolve is None else _scope_by_host(resolve, key)
         if scope is not None:
             return scope
     return None
 
 
-def _client_address() -> str:
+def _scope_by_host(resolve: ResolveKey, key: str) -> Scope | None:
+    """Look a key up among a host's own, with and without its `sk-`, which is optional."""
+    bare = key.removeprefix("sk-")
+    for form in dict.fromkeys((key, f"sk-{bare}", bare)):
+        found = resolve(form)
+        if found is not None:
+            scope = Scope.tokens([found] if isinstance(found, int) else found)
+            return scope if scope.token_ids else None
+    return None
+
+
+def client_address() -> str:
+    """Return the address of whoever sent this request, seen through trusted proxies."""
     forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     return current_state().proxies.client_address(request.remote_addr, hops)

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import orjson
-from flask import Response
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Response
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..errors import AlreadyExists, Conflict, InvalidValue, LogServiceError, NotFound, Unavailable
 from .state import current_state
@@ -52,10 +52,13 @@ def recorded(answer: str) -> Response:
     return Response(f'{{"success":true,"message":"","data":{answer}}}'.encode(), mimetype="application/json")
 
 
-def failure(error: ApiError) -> Response:
-    """Return `{"success": false, "message": ...}` with the status of the error, or 200 for old clients."""
+def failure(error: ApiError, *, for_machines: bool = False) -> Response:
+    """Return `{"success": false, "message": ...}` with the status of the error, or 200 for old clients.
+
+    What is asked `for_machines`, such as probes, keeps its status: they look at nothing else.
+    """
     body = orjson.dumps({"success": False, "message": error.message})
-    legacy = current_state().settings.legacy_status and error.status != 401
+    legacy = current_state().settings.legacy_status and error.status != 401 and not for_machines
     response = Response(body, status=200 if legacy else error.status, mimetype="application/json")
     response.headers.update(error.headers)
     return response
@@ -120,6 +123,16 @@ def from_domain(error: LogServiceError) -> Response:
 def from_http(error: HTTPException) -> Response:
     """Return the failure of an error that Flask or Werkzeug raised."""
     return failure(http_error(error))
+
+
+def answer_http_errors(bp: Blueprint, answer: Callable[[HTTPException], Response]) -> None:
+    """Have a blueprint answer all HTTP errors inside it, whatever pages a host has for some of them.
+
+    Flask looks for a handler by its status, in the application too, before it looks for one of all.
+    """
+    bp.register_error_handler(HTTPException, answer)
+    for status in default_exceptions:
+        bp.register_error_handler(status, answer)
 
 
 def domain_error(error: LogServiceError) -> ApiError:

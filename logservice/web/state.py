@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import current_app
 
@@ -10,8 +11,11 @@ from ..config import Settings
 from ..store.policy import Rule
 from ..store.store import LogStore
 from .addresses import TrustedProxies
-from .principal import Authenticate
+from .principal import Authenticate, ResolveKey
 from .ratelimit import RateLimiter
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 EXTENSION = "logservice"
 
@@ -23,9 +27,12 @@ class State:
     settings: Settings
     store: LogStore
     authenticate: Authenticate
+    resolve_key: ResolveKey | None
     proxies: TrustedProxies
     rate_limiter: RateLimiter | None
     retention: tuple[Rule, ...]
+    #: None where nothing is counted.
+    metrics: Metrics | None = None
 
 
 def current_state() -> State:
