@@ -96,7 +96,7 @@ class Newcomer:
                 stdout=output,
                 stderr=subprocess.PIPE,
                 text=True,
-                timeout=120,
+                timeout=300,
                 check=False,
             )
         assert done.returncode == 0, done.stderr
