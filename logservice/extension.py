@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -15,12 +16,16 @@ from .config import Settings
 from .errors import InvalidValue
 from .logs import Recorded, current_logs
 from .store import dialects, policy
+from .store.observing import Observer
 from .store.store import LogStore
 from .web import auth, routes
 from .web.addresses import TrustedProxies
 from .web.principal import Authenticate, ResolveKey
 from .web.ratelimit import Rate, RateLimiter
 from .web.state import EXTENSION, State
+
+if TYPE_CHECKING:
+    from .web.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -41,7 +46,9 @@ class LogService:
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
     `page` is the prefix of the web page and of its files; None mounts none.
-    True stands for `/ingest`, `/data` or `/page` below `url_prefix`.
+    `metrics` is the path of the figures for Prometheus; with None, or LOGSERVICE_METRICS off, nothing is
+    counted.
+    True stands for `/ingest`, `/data`, `/page` or `/metrics` below `url_prefix`.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class LogService:
         protocols: str | None = None,
         data: str | bool | None = None,
         page: str | bool | None = None,
+        metrics: str | bool | None = None,
     ) -> None:
         if bind_key is not None and db is None:
             raise InvalidValue("bind_key: needs db, the Flask-SQLAlchemy instance that has the bind")
@@ -71,6 +79,7 @@ class LogService:
         self._protocols = protocols
         self._data = self._below("data", data)
         self._page = self._below("page", page)
+        self._metrics = self._below("metrics", metrics)
         if app is not None:
             self.init_app(app)
 
@@ -83,9 +92,10 @@ class LogService:
         settings = Settings.load(app.config)
         for name, value in settings.as_config().items():
             app.config.setdefault(name, value)
+        metrics = _metrics() if self._metrics is not None and settings.metrics else None
         app.extensions[EXTENSION] = State(
             settings=settings,
-            store=self._store(app, settings),
+            store=self._store(app, settings, metrics),
             authenticate=self._authenticate or auth.by_access_token,
             resolve_key=self._resolve_key,
             proxies=_checked(
@@ -93,6 +103,7 @@ class LogService:
             ),
             rate_limiter=_rate_limiter(app, settings),
             retention=_checked("RETENTION", lambda: policy.parse(settings.retention)),
+            metrics=metrics,
         )
         routes.mount(
             app,
@@ -101,6 +112,7 @@ class LogService:
             protocols=self._protocols,
             data_prefix=self._data,
             page=self._page,
+            metrics=None if metrics is None else self._metrics,
             origins=settings.cors_origins,
         )
         app.cli.add_command(commands)
@@ -119,7 +131,7 @@ class LogService:
             return f"{self._url_prefix}/{name}"
         return None if given is False else given
 
-    def _store(self, app: Flask, settings: Settings) -> LogStore:
+    def _store(self, app: Flask, settings: Settings, observer: Observer | None) -> LogStore:
         host_engine = self._host_engine(app)
         shared = host_engine is not None and dialects.can_share(host_engine)
         engine = host_engine if shared else self._own_engine
@@ -133,6 +145,7 @@ class LogService:
             waiting_time=settings.waiting_time,
             auto_create=settings.auto_create,
             shared=shared,
+            observer=observer,
         )
 
     def _database(self, app: Flask, settings: Settings, host_engine: Engine | None) -> tuple[str | URL, str]:
@@ -152,6 +165,16 @@ class LogService:
         if self._bind_key not in engines:
             raise InvalidValue(f"bind_key: SQLALCHEMY_BINDS of this application has no {self._bind_key!r}")
         return engines[self._bind_key]
+
+
+def _metrics() -> Metrics:
+    """Return what counts for one application.
+
+    Loaded only now: when it is, prometheus_client decides for the whole process how it counts, and a host
+    that has use for it may want to say something about that first.
+    """
+    metrics: Metrics = import_module(".web.metrics", __package__).Metrics()
+    return metrics
 
 
 def _rate_limiter(app: Flask, settings: Settings) -> RateLimiter | None:

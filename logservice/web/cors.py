@@ -33,7 +33,7 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
         "origins": list(origins),
         "supports_credentials": False,
         "methods": ["GET", "POST", "DELETE"],
-        "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding"],
+        "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding", "X-Request-ID"],
         "always_send": False,
     }
     # Functions called after a request run in reverse order: this one sees what the library wrote.
@@ -41,7 +41,7 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
     resources: dict[str | re.Pattern[str], dict[str, Any]] = {public: for_all}
     if origins:
         resources[listed] = for_listed
-    CORS(app, resources=resources, expose_headers=["Retry-After"], intercept_exceptions=False)
+    CORS(app, resources=resources, expose_headers=["Retry-After", "X-Request-ID"], intercept_exceptions=False)
     app.after_request(_alone("|".join(f"({pattern})" for pattern in resources)))
 
 
