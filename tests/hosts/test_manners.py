@@ -60,11 +60,6 @@ def test_nothing_of_the_application_changes_but_what_bears_our_name(host: Flask)
     assert all(name.startswith("logservice") for name in host.blueprints)
 
 
-def test_nobody_listens_to_the_log_unless_the_host_says_so(host: Flask) -> None:
-    LogService(host)
-    assert logging.getLogger("logservice").handlers == []
-
-
 def test_blueprints_of_the_host_may_bear_the_names_of_ours(host: Flask) -> None:
     for name in ("admin", "public", "self", "data", "page", "events", "static_files"):
         bp = Blueprint(name, __name__, url_prefix=f"/{name}")
