@@ -19,6 +19,7 @@ from . import accounts, dialects, ids, pages, recording, retention, rollups, sch
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
+from .largest import Largest, largest
 from .observing import Observer
 from .pages import Cursor, Page, Rows
 from .prepared import Reader
@@ -202,9 +203,16 @@ class LogStore:
         with self._snapshot() as connection:
             return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
 
-    def usage(self, query: Query, grouping: Grouping, *, asked: int | None = None) -> Usage:
-        """Return usage by groups; `asked` is the type it follows, None those of the filters."""
+    def usage(
+        self, query: Query, grouping: Grouping, *, asked: int | None = None, only: Largest | None = None
+    ) -> Usage:
+        """Return usage by groups; `asked` is the type it follows, None those of the filters.
+
+        With `only` it is that of the largest groups, and of all others together.
+        """
         with self._snapshot() as connection:
+            if only is not None:
+                return largest(connection, query, grouping, only, asked=asked)
             return usage(connection, query, grouping, asked=asked)
 
     def search(
