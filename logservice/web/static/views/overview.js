@@ -175,7 +175,8 @@ async function listOf({ group, filter: name }, ask, params, filter) {
   return topList({
     title: t(`by.${group}`),
     items: named.map(([known, value]) => ({ name: known, value })),
-    count,
+    // Of those that were counted some have no errors.
+    count: measure === "errors" ? 0 : count,
     format: measure === "cost" ? amount : short,
     label: groupLabel,
     filter: (value) => filter({ [name]: value }),
