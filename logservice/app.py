@@ -38,7 +38,9 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     db.init_app(app)
 
     with app.app_context():
-        LogService(app, engine=db.engine, ingest="/api/ingest", protocols="", data="/api/data", page="")
+        LogService(
+            app, engine=db.engine, ingest="/api/ingest", protocols="", data="/api/data", page="", docs=""
+        )
     standalone.init_app(app)
     return app
 

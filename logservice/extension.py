@@ -38,6 +38,8 @@ class LogService:
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
     `page` is the prefix of the web page and of its files, such as `/api/log/page`; None mounts none.
+    `docs` is the prefix of `openapi.json`, which describes all routes that are mounted, and of `docs`, which
+    shows it; None mounts neither.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class LogService:
         protocols: str | None = None,
         data: str | None = None,
         page: str | None = None,
+        docs: str | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._db = db
@@ -61,6 +64,7 @@ class LogService:
         self._protocols = protocols
         self._data = data
         self._page = page
+        self._docs = docs
         if app is not None:
             self.init_app(app)
 
@@ -90,6 +94,7 @@ class LogService:
             protocols=self._protocols,
             data_prefix=self._data,
             page=self._page,
+            docs=self._docs,
             origins=settings.cors_origins,
         )
         app.cli.add_command(commands)

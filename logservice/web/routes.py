@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from ..errors import LogServiceError
 from . import admin, cloudevents, cors, dashboard, data, own, public, traces
 from .ingest import events_bp, sources_bp
+from .openapi import views as docs_views
 from .responses import ApiError, failure, from_domain, from_http
 
 # Nested, so that a host's own `admin` blueprint does not clash with ours.
@@ -26,7 +27,7 @@ def never_stored(response: Response) -> Response:
 
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp):
     top.after_request(never_stored)
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, dashboard.bp):
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, dashboard.bp, docs_views.bp):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     top.register_error_handler(HTTPException, from_http)
@@ -42,6 +43,7 @@ def mount(
     protocols: str | None,
     data_prefix: str | None,
     page: str | None,
+    docs: str | None,
     origins: Sequence[str],
 ) -> None:
     """Register the routes on an application below the prefixes it chose; see `LogService`."""
@@ -60,4 +62,6 @@ def mount(
         listed.append(data_prefix)
     if page is not None:
         app.register_blueprint(dashboard.bp, url_prefix=page)
+    if docs is not None:
+        app.register_blueprint(docs_views.bp, url_prefix=docs)
     cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

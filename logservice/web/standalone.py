@@ -9,6 +9,8 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
 from . import traces
+from .answers import OK
+from .described import UNREACHABLE, answers, fails
 from .responses import ApiError, domain_error, failure, http_error, success
 from .routes import never_stored
 from .state import current_state
@@ -43,12 +45,21 @@ def _api_never_stored(response: Response) -> Response:
     return never_stored(response) if request.path.startswith("/api") else response
 
 
+@answers(OK)
 def _healthz() -> Response:
-    """The process answers."""
+    """The process answers.
+
+    进程正常。
+    """
     return success("ok")
 
 
+@answers(OK)
+@fails(503, UNREACHABLE)
 def _readyz() -> Response:
-    """The database answers too."""
+    """The database answers too.
+
+    数据库也正常。
+    """
     current_state().store.count_all()
     return success("ok")
