@@ -283,7 +283,7 @@ def _second(created_at: int | float | str | None, now: float) -> int:
 
 def _epoch(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:

@@ -36,7 +36,7 @@ def takes(schema: type[Schema]) -> Callable[[View], View]:
                 raise ApiError(400, first_message(error)) from None
             return view(query, *args, **kwargs)
 
-        return noted(parsed, query=schema, failures={400: "type: unknown type 'foo'; known are 1 topup, ..."})
+        return noted(parsed, query=schema, failures={400: "start_timestamp: not a number of epoch seconds"})
 
     return decorate
 

@@ -21,7 +21,7 @@ from ..store.records import Record
 from ..store.sorting import sorted_out
 from . import bodies, intake
 from .auth import requires
-from .described import JSON, accepts, answers_with, fails_with
+from .described import JSON, accepts, answers_with, fails, fails_with
 from .foreign import PROTOBUF, TRACES, TRACES_TAKEN, rpc_status
 from .responses import ApiError, domain_error, http_error, of_protocol
 from .state import current_state
@@ -36,6 +36,7 @@ bp = Blueprint("logservice_traces", __name__)
 @bp.post(PATH, strict_slashes=False, merge_slashes=False)
 @answers_with(TRACES_TAKEN)
 @fails_with(rpc_status)
+@fails(415, "Content-Type: text/csv is neither application/x-protobuf nor application/json")
 @accepts(*TRACES)
 @requires("writer", "admin")
 def post_traces() -> Response:

@@ -10,14 +10,15 @@ The usage log of an LLM gateway: who used what, what it cost, and what failed.
 Answers are JSON in one envelope: `{"success": true, "message": "", "data": ...}`, or
 `{"success": false, "message": "..."}` for a failure, whose message names the parameter or the cause. Paths
 answer with and without a slash at the end, and never redirect. An empty parameter counts as absent, and
-unknown ones are ignored, except where something is deleted. Times are UTC epoch seconds.
+unknown ones are ignored, except where something is deleted. Times are UTC epoch seconds. An unknown path is
+answered with 404, an unknown method with 405 and `Allow`.
 """
 DESCRIPTION_ZH = """\
 大模型网关的用量日志：谁用了什么、花了多少、哪些失败了。
 
 所有回答都是同一种 JSON 格式：成功为 `{"success": true, "message": "", "data": ...}`，失败为
 `{"success": false, "message": "..."}`，message 说明参数或原因。路径末尾有没有斜杠都可以，不会重定向。
-时间为 UTC 秒级时间戳。
+未知路径返回 404，未知方法返回 405。时间为 UTC 秒级时间戳。
 """
 LEGACY = """
 `LOGSERVICE_LEGACY_STATUS` is on: a failure other than 401 has the status 200 as well.
