@@ -39,7 +39,14 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
 
     with app.app_context():
         LogService(
-            app, engine=db.engine, ingest="/api/ingest", protocols="", data="/api/data", page="", docs=""
+            app,
+            engine=db.engine,
+            ingest="/api/ingest",
+            protocols="",
+            data="/api/data",
+            page="",
+            metrics="/metrics",
+            docs="",
         )
     standalone.init_app(app)
     return app

@@ -41,6 +41,7 @@ class Facts:
     """All that is known of a view.
 
     `data` is what its envelope holds; `failures` gives an example of the message for each status;
+    `keeps_status` says that LOGSERVICE_LEGACY_STATUS changes nothing here;
     `failing` says how failures look where they have no envelope; `arguments` gives for each part of the path
     that varies its meaning and an example.
     """
@@ -52,6 +53,7 @@ class Facts:
     repeatable: bool = False
     data: Field[Any] | None = None
     successes: tuple[Success, ...] = ()
+    keeps_status: bool = False
     failures: Mapping[int, str] = field(default_factory=dict)
     failing: Callable[[str], tuple[Content, ...]] | None = None
     arguments: Callable[[], Mapping[str, tuple[str, str]]] | None = None
@@ -100,6 +102,11 @@ def with_path(arguments: Callable[[], Mapping[str, tuple[str, str]]]) -> Callabl
 def fails(status: int, message: str) -> Callable[[View], View]:
     """Say with which further status a view may answer, and with what message for example."""
     return lambda view: noted(view, failures={status: message})
+
+
+def keeps_status(view: View) -> View:
+    """Say that failures of a view keep their status, also for old clients."""
+    return noted(view, keeps_status=True)
 
 
 def fails_with(contents: Callable[[str], tuple[Content, ...]]) -> Callable[[View], View]:

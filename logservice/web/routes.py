@@ -8,10 +8,11 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import admin, cloudevents, cors, dashboard, data, own, public, traces
+from . import admin, cloudevents, cors, dashboard, data, observing, own, public, traces
 from .ingest import events_bp, sources_bp
 from .openapi import views as docs_views
 from .responses import ApiError, failure, from_domain, from_http
+from .scraping import bp as metrics_bp
 
 # Nested, so that a host's own `admin` blueprint does not clash with ours.
 root = Blueprint("logservice", __name__)
@@ -25,14 +26,25 @@ def never_stored(response: Response) -> Response:
     return response
 
 
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp):
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp):
     top.after_request(never_stored)
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, dashboard.bp, docs_views.bp):
+for top in (
+    root,
+    data.bp,
+    events_bp,
+    sources_bp,
+    cloudevents.bp,
+    metrics_bp,
+    dashboard.bp,
+    docs_views.bp,
+):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     top.register_error_handler(HTTPException, from_http)
 # OTLP has answers of its own.
 traces.bp.after_request(never_stored)
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, traces.bp, metrics_bp, dashboard.bp):
+    observing.observe(top)
 
 
 def mount(
@@ -44,6 +56,7 @@ def mount(
     data_prefix: str | None,
     page: str | None,
     docs: str | None,
+    metrics: str | None,
     origins: Sequence[str],
 ) -> None:
     """Register the routes on an application below the prefixes it chose; see `LogService`."""
@@ -64,4 +77,6 @@ def mount(
         app.register_blueprint(dashboard.bp, url_prefix=page)
     if docs is not None:
         app.register_blueprint(docs_views.bp, url_prefix=docs)
+    if metrics is not None:
+        app.register_blueprint(metrics_bp, url_prefix=metrics)
     cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

@@ -8,9 +8,9 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import traces
+from . import observing, traces
 from .answers import OK
-from .described import UNREACHABLE, answers, fails
+from .described import UNREACHABLE, answers, fails, keeps_status
 from .responses import ApiError, domain_error, failure, http_error, success
 from .routes import never_stored
 from .state import current_state
@@ -27,6 +27,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, lambda error: _failure(http_error(error)))
     app.register_error_handler(Exception, _mistake)
     app.after_request(_api_never_stored)
+    # Besides the routes of blueprints, which are observed anyhow, all that leads nowhere.
+    observing.observe(app)
+    log.addFilter(observing.naming_requests)
     app.add_url_rule("/healthz", "healthz", _healthz, strict_slashes=False)
     app.add_url_rule("/readyz", "readyz", _readyz, strict_slashes=False)
 
@@ -56,10 +59,14 @@ def _healthz() -> Response:
 
 @answers(OK)
 @fails(503, UNREACHABLE)
+@keeps_status
 def _readyz() -> Response:
-    """The database answers too.
+    """The database answers too, and is of this version; if not, the status says so even to old clients.
 
-    数据库也正常。
+    数据库也正常，且版本相符。
     """
-    current_state().store.count_all()
+    try:
+        current_state().store.be_ready()
+    except LogServiceError as error:
+        return failure(domain_error(error), for_machines=True)
     return success("ok")

@@ -82,7 +82,7 @@ class Operations:
             found.setdefault(success.status, []).append(success)
         for status, message in sorted(facts.failures.items()):
             failure = _failure(facts, status, message)
-            legacy = self._legacy_status and facts.failing is None and status != 401
+            legacy = self._legacy_status and status != 401 and not (facts.failing or facts.keeps_status)
             found.setdefault(200 if legacy else status, []).append(failure)
         return {str(status): self._response(status, found[status]) for status in sorted(found)}
 

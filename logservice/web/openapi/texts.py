@@ -11,7 +11,8 @@ Answers are JSON in one envelope: `{"success": true, "message": "", "data": ...}
 `{"success": false, "message": "..."}` for a failure, whose message names the parameter or the cause. Paths
 answer with and without a slash at the end, and never redirect. An empty parameter counts as absent, and
 unknown ones are ignored, except where something is deleted. Times are UTC epoch seconds. An unknown path is
-answered with 404, an unknown method with 405 and `Allow`.
+answered with 404, an unknown method with 405 and `Allow`. Every answer has an `X-Request-ID`: the one that
+was sent with the request if it is plain and short, or a new one.
 """
 DESCRIPTION_ZH = """\
 大模型网关的用量日志：谁用了什么、花了多少、哪些失败了。
