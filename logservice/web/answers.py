@@ -65,14 +65,14 @@ class Statistics(Sums):
 
 
 class UsageGroup(Sums):
-    """The usage of a group in an interval. Which of its names are there, `group_by` and `interval` say."""
+    """The usage of a group in an interval; which names are there, `group_by` says. Null is all others."""
 
-    model_name = text("which model", "gpt-4o-mini", required=False)
-    username = text("whose calls", "alice", required=False)
-    token_name = text("which API key", "laptop", required=False)
-    channel_id = number("which upstream", 3, required=False)
-    group = text("which price group", "default", required=False)
-    type = number("which type of rows", 2, required=False)
+    model_name = text("which model", "gpt-4o-mini", required=False, allow_none=True)
+    username = text("whose calls", "alice", required=False, allow_none=True)
+    token_name = text("which API key", "laptop", required=False, allow_none=True)
+    channel_id = number("which upstream", 3, required=False, allow_none=True)
+    group = text("which price group", "default", required=False, allow_none=True)
+    type = number("which type of rows", 2, required=False, allow_none=True)
     start = number("when the interval begins, in epoch seconds", MIDNIGHT, required=False)
     start_time = text(
         "the same in ISO 8601, as the zone's clocks show it", "2025-01-01T00:00:00Z", required=False
@@ -92,7 +92,10 @@ class Usage(Schema):
         fields.String(), required=True, metadata=about("what groups are told apart by", list(GROUPS))
     )
     exact = flag("false where an end of the range lies within a quarter hour of kept usage", True)
-    items = many(UsageGroup, "the oldest interval first, then by the values of the groups")
+    top = number("how many groups were asked for; only with `top`", 10, required=False)
+    top_by = text("by what they are the largest; only with `top`", "quota", required=False)
+    groups = number("how many groups there are; only with `top`", 25, required=False)
+    items = many(UsageGroup, "the oldest interval first, then by the values of the groups, or by size")
 
 
 class HourOfUsage(Schema):

@@ -11,7 +11,7 @@ from flask import Request, Response, g, request
 
 from ..store.scope import Scope
 from .described import UNREACHABLE, facts_of, noted
-from .principal import Principal
+from .principal import Principal, ResolveKey
 from .responses import ApiError
 from .state import current_state
 
@@ -46,7 +46,7 @@ def requires(*roles: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Response:
-            principal = current_state().authenticate(request)
+            principal = _recognised()
             if principal is None:
                 raise ApiError(401, _NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
             if principal.role not in roles:
@@ -102,6 +102,14 @@ def _needs(roles: tuple[str, ...]) -> str:
     return f"this needs the role {' or '.join(roles)}"
 
 
+def _recognised() -> Principal | None:
+    """Ask who the caller is. What a host raises instead leaves as an error of its own would."""
+    found = current_state().authenticate(request)
+    if found is not None and not isinstance(found, Principal):
+        raise TypeError(f"authenticate returned {type(found).__name__}; it returns a Principal or None")
+    return found
+
+
 def current_principal() -> Principal:
     """Return who was let in by `requires`."""
     principal: Principal = getattr(g, _PRINCIPAL)
@@ -121,11 +129,25 @@ def key_scope() -> Scope:
 
 def _scope_of_key() -> Scope | None:
     """Look up the key of the query string, else the one of the Authorization header."""
-    store = current_state().store
+    state = current_state()
     for key in (request.args.get("key", "").strip(), bearer(request)):
-        scope = store.scope_of_key(key) if key else None
+        if not key:
+            continue
+        resolve = state.resolve_key
+        scope = state.store.scope_of_key(key) if resolve is None else _scope_by_host(resolve, key)
         if scope is not None:
             return scope
+    return None
+
+
+def _scope_by_host(resolve: ResolveKey, key: str) -> Scope | None:
+    """Look a key up among a host's own, with and without its `sk-`, which is optional."""
+    bare = key.removeprefix("sk-")
+    for form in dict.fromkeys((key, f"sk-{bare}", bare)):
+        found = resolve(form)
+        if found is not None:
+            scope = Scope.tokens([found] if isinstance(found, int) else found)
+            return scope if scope.token_ids else None
     return None
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load, validate
 
 from ..exports.formats import FORMATS, NDJSON
 from ..store import ids
 from ..store.intervals import INTERVALS
-from ..store.usage import UTC
+from ..store.usage import SIZES, UTC
 from .fields import (
     EpochSeconds,
     Flag,
@@ -27,6 +27,8 @@ from .fields import (
 
 PAGE_SIZE = 20
 SEARCH_LIMIT = 100
+#: How many of the largest groups may be asked for.
+MOST_LARGEST = 100
 #: What usage can be grouped by.
 GROUPS = ("model_name", "username", "token_name", "channel_id", "group", "type")
 
@@ -139,6 +141,13 @@ class Grouped(QueryString):
         INTERVALS, load_default="none", metadata=about("by intervals; weeks begin on Monday", "day")
     )
     timezone = TimeZone(load_default=UTC, metadata=about("whose calendar, by its IANA name", "Asia/Shanghai"))
+    top = Whole(
+        validate=validate.Range(1, MOST_LARGEST),
+        metadata=about(
+            "only so many groups, the largest; the others are one sum", 10, minimum=1, maximum=MOST_LARGEST
+        ),
+    )
+    top_by = Name(tuple(SIZES), load_default="quota", metadata=about("by what they are large", "requests"))
 
 
 class OwnUsage(OwnFilters, Grouped):

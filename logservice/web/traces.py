@@ -23,7 +23,7 @@ from . import bodies, intake
 from .auth import requires
 from .described import JSON, accepts, answers_with, fails, fails_with
 from .foreign import PROTOBUF, TRACES, TRACES_TAKEN, rpc_status
-from .responses import ApiError, domain_error, http_error, of_protocol
+from .responses import ApiError, answer_http_errors, domain_error, http_error, of_protocol
 from .state import current_state
 
 PATH = "/v1/traces"
@@ -121,9 +121,9 @@ def _from_domain(error: LogServiceError) -> Response:
     return failure(domain_error(error))
 
 
-@bp.errorhandler(HTTPException)
 def _from_http(error: HTTPException) -> Response:
     return failure(http_error(error))
 
 
 bp.register_error_handler(ApiError, failure)
+answer_http_errors(bp, _from_http)

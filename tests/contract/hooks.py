@@ -15,6 +15,7 @@ UNSAID = re.compile(
     r"lies in the future|more than a day in the future|is before 1970"
     r"|more than 366 days before|不能超过 1 个月"
     r"|the range has more than|more than [0-9,]+ groups"
+    r"|top: group_by must name one"
 )
 #: A moment is written without an exponent; to JSON Schema 1e9 is a number as any other.
 EXPONENT = re.compile(r"_timestamp=[^&]*\de")

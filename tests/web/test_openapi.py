@@ -226,7 +226,7 @@ def test_a_host_has_no_document_unless_it_says_so(host: Flask) -> None:
 
 
 def test_in_a_host_it_tells_of_what_is_mounted_alone_and_where(host: Flask) -> None:
-    LogService(host, authenticate=let_in, url_prefix="/usage", docs="/usage")
+    LogService(host, authenticate=let_in, url_prefix="/usage", docs=True)
     document = host.test_client().get("/usage/openapi.json").get_json()
     assert all(path.startswith("/usage") for path in document["paths"])
     assert {"/usage", "/usage/self", "/usage/docs"} <= document["paths"].keys()

@@ -21,6 +21,7 @@ class FieldConverter(OpenAPIConverter):
         default = None if field.metadata.get("required") else _plain(field.load_default)
         return {
             **own,
+            **{name: field.metadata[name] for name in ("minimum", "maximum") if name in field.metadata},
             "description": field.metadata["description"],
             "example": field.metadata["example"],
             **({} if default is None else {"default": default}),

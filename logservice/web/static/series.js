@@ -12,33 +12,37 @@ export const MEASURES = {
   tokens: (item) => item.prompt_tokens + item.completion_tokens,
 };
 
+/** The name that the API knows a measure by when it compares groups. */
+export const sizeOf = (measure) => (measure === "cost" ? "quota" : measure);
+
 /** Return {starts, series}: a series is {name, values}, the largest first; the name of all others is null. */
 export function seriesOf(items, { group, measure, interval, range }) {
-  const totals = new Map();
-  for (const item of items) add(totals, item[group], MEASURES[measure](item));
-  const largest = [...totals].sort(([, one], [, other]) => other - one).slice(0, MOST_SERIES);
-  const places = new Map(largest.map(([name], place) => [name, place]));
+  const totals = totalsOf(items, { group, measure });
+  const named = [...totals].filter(([name]) => name !== null).sort(([, one], [, other]) => other - one);
+  const names = [...named.map(([name]) => name), ...(totals.has(null) ? [null] : [])];
+  const places = new Map(names.map((name, place) => [name, place]));
   const starts = startsOf(items, interval, range);
   const positions = new Map(starts.map((start, position) => [start, position]));
-  const names = [...largest.map(([name]) => name), ...(totals.size > largest.length ? [null] : [])];
   const series = names.map((name) => ({ name, values: new Array(starts.length).fill(0) }));
   for (const item of items) {
-    const place = places.get(item[group]) ?? largest.length;
-    series[place].values[positions.get(item.start)] += MEASURES[measure](item);
+    series[places.get(item[group])].values[positions.get(item.start)] += MEASURES[measure](item);
   }
   return { starts, series };
+}
+
+/** Return the sums of all intervals, by the name of the group. */
+export function totalsOf(items, { group, measure }) {
+  const totals = new Map();
+  for (const item of items) totals.set(item[group], (totals.get(item[group]) ?? 0) + MEASURES[measure](item));
+  return totals;
 }
 
 /** All intervals of the range, also those without usage; an open end ends with the newest. */
 function startsOf(items, interval, { start, end }) {
   const known = items.map((item) => item.start);
   const now = Math.floor(Date.now() / 1000);
-  const first = start || Math.min(...known, now);
+  const first = start || Math.min(known[0] ?? now, now);
   const last = Math.max(end ? Math.min(end, now) : now, ...known.slice(-1));
   const regular = beginnings(interval, first, last);
   return [...new Set([...regular, ...known])].sort((one, other) => one - other);
-}
-
-function add(totals, name, value) {
-  totals.set(name, (totals.get(name) ?? 0) + value);
 }
