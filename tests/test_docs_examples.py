@@ -23,7 +23,14 @@ from tests.first_run import FirstRun, first_run
 
 PAGE = (ROOT / "docs" / "examples.md").read_text("utf-8")
 #: What browsers and Prometheus call.
-FOR_OTHERS = ("/", "/static/<version>/<path:name>", "/metrics")
+FOR_OTHERS = (
+    "/",
+    "/static/<version>/<path:name>",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/docs/static/<version>/<path:name>",
+)
 LANGUAGES = ("sh", "js", "python")
 #: What passes between two calls changes these.
 VARYING = {"rpm", "tpm", "database_bytes", "wal_bytes", "free_bytes", "bytes"}

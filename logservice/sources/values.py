@@ -63,7 +63,7 @@ def moment(path: str, value: Any) -> float | None:
     if not isinstance(value, str):
         return number(path, value)
     try:
-        read = datetime.fromisoformat(value)
+        read = datetime.fromisoformat(value.upper())
     except ValueError:
         raise ValueError(f"{path}: must be epoch seconds or an ISO 8601 time") from None
     if read.tzinfo is None:

@@ -41,6 +41,7 @@ SIZES: dict[str, tuple[str, ...]] = {
     "quota": ("quota",),
     "requests": ("requests",),
     "tokens": ("prompt_tokens", "completion_tokens"),
+    "errors": ("errors",),
 }
 
 UTC = ZoneInfo("UTC")

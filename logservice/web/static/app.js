@@ -2,7 +2,7 @@
 
 import { Failure, whoAsks } from "./api.js";
 import { fill } from "./dom.js";
-import { amend, go, readFragment } from "./fragment.js";
+import { amend, go, onFragment, readFragment } from "./fragment.js";
 import { frame } from "./frame.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { keepToken, session, settings, token } from "./session.js";
@@ -35,14 +35,16 @@ function show() {
 /** Return what is shown for a name in the URL: strangers see the door, whatever the URL says. */
 function nameOf(view) {
   if (session.user === null) return key === null ? "signin" : "key";
-  return view in VIEWS ? view : "overview";
+  return Object.hasOwn(VIEWS, view) ? view : "overview";
 }
 
 function open(view, params) {
   close();
+  const isFirst = place.childElementCount === 0;
   const name = nameOf(view);
   const around = frame({ view: name, params, leave, redraw });
   fill(place, around.nodes);
+  if (!isFirst) around.main.focus({ preventScroll: true });
   document.title = `${t(`view.${name}`)} · logservice`;
   const opener = { ...VIEWS, signin: openSignIn, key: openKey }[name];
   const controls = { go: (changed) => go(name, changed), amend: (changed) => amend(name, changed), enter, lookUp, leave, key };
@@ -59,7 +61,8 @@ function load(params) {
 /** The links to other views take the filters along, so they change with them. */
 function renewFrame(view, params) {
   const around = frame({ view: nameOf(view), params, leave, redraw });
-  place.querySelector("nav.views")?.replaceWith(around.nodes[1].querySelector("nav.views"));
+  const nav = place.querySelector("nav.views");
+  if (nav !== null) fill(nav, [...around.nodes[1].querySelector("nav.views").children]);
 }
 
 function close() {
@@ -111,7 +114,7 @@ async function begin() {
     close();
     open("signin", { expired: "1" });
   });
-  addEventListener("hashchange", show);
+  onFragment(show);
   try {
     if (token() !== null || settings.hostLogin) session.user = await whoAsks();
   } catch (error) {

@@ -2,6 +2,7 @@
 
 import { button, element } from "./dom.js";
 import { t } from "./i18n.js";
+import { isNamed } from "./series.js";
 
 /** How many are shown. */
 export const MOST = 6;
@@ -11,7 +12,7 @@ export function topList({ title, items, count, format, label, filter }) {
   const sorted = items.filter((item) => item.value > 0).sort((one, other) => other.value - one.value);
   const shown = sorted.slice(0, MOST);
   const lines = shown.map((item) => line(item, shown[0].value, { format, label, filter }));
-  const more = count > MOST ? element("span", { class: "minor" }, t("top.more", { count: count - MOST })) : null;
+  const more = shown.length === MOST && count > MOST ? element("span", { class: "minor" }, t("top.more", { count: count - MOST })) : null;
   const heading = element("h2", {}, title, more);
   const empty = element("p", { class: "minor" }, t("top.empty"));
   return element("section", { class: "panel top-list" }, heading, shown.length ? element("ol", {}, lines) : empty);
@@ -21,8 +22,7 @@ function line({ name, value }, largest, { format, label, filter }) {
   const share = element("progress", { max: largest, value, "aria-hidden": "true" });
   const amount = element("span", { class: "number" }, format(value));
   const text = label(name);
-  // Nothing can be filtered by the absence of a name.
-  if (name === "" || name === 0) return element("li", {}, element("span", { class: "entry" }, text), amount, share);
+  if (!isNamed(name)) return element("li", {}, element("span", { class: "entry" }, text), amount, share);
   const title = t("filter.by", { value: text });
   return element("li", {}, button(text, () => filter(name), { class: "entry", title }), amount, share);
 }

@@ -6,6 +6,7 @@ import { columnChoice } from "../columnchoice.js";
 import { button, element, fill, select } from "../dom.js";
 import { openExport } from "../export.js";
 import { filterBar, isFiltered, queryOf, withoutFilters } from "../filters.js";
+import { amended } from "../fragment.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { liveRows } from "../live.js";
@@ -23,7 +24,7 @@ export function openLogs(main, { go }) {
   const actions = element("div", { class: "actions" });
   const rows = element("div", { class: "place place-rows" });
   fill(main, element("h1", { class: "hidden" }, t("view.logs")), bar.node, actions, rows);
-  const filter = (values) => go({ ...params, ...values, p: "" });
+  const filter = (values) => go(amended({ ...values, p: "" }));
   const stop = () => {
     live?.close();
     live = null;
@@ -41,13 +42,13 @@ export function openLogs(main, { go }) {
 
 function controls(params, go, redraw) {
   const isLive = params.live === "1";
-  const live = button([element("i", { class: "pulse" }), t("logs.live")], () => go({ ...params, live: isLive ? "" : "1", p: "" }), {
+  const live = button([element("i", { class: "pulse" }), t("logs.live")], () => go(amended({ live: isLive ? "" : "1", p: "" })), {
     class: "small live",
     "aria-pressed": String(isLive),
   });
   const sizes = SIZES.map((size) => [String(size), t("logs.size", { size })]);
-  const size = select(sizes, String(sizeOf(params)), (chosen) => go({ ...params, size: chosen, p: "" }), { "aria-label": t("logs.sizes") });
-  const save = button([icon("save"), t("export.title")], () => openExport(params), { class: "small" });
+  const size = select(sizes, String(sizeOf(params)), (chosen) => go(amended({ size: chosen, p: "" })), { "aria-label": t("logs.sizes") });
+  const save = button([icon("save"), t("export.title")], () => openExport(amended({})), { class: "small" });
   return [live, columnChoice(redraw), size, save];
 }
 
@@ -57,10 +58,10 @@ function sizeOf(params) {
 }
 
 async function list(params, signal, { filter, go, started }) {
-  const page = Math.max(1, Number(params.p) || 1);
-  const query = { ...queryOf(params), page_size: sizeOf(params) };
   const isLive = params.live === "1";
-  const found = await read("", { ...query, p: isLive ? 1 : page }, signal);
+  const query = { ...queryOf(params), page_size: sizeOf(params) };
+  const asked = isLive ? 1 : Math.max(1, Math.min(Number.MAX_SAFE_INTEGER, Math.floor(Number(params.p)) || 1));
+  const { page, ...found } = await existingPage(query, asked, signal);
   if (found.total === 0 && !isLive) return nothing(params, go, signal);
   const chosen = chosenColumns();
   const table = rowTable(possibleColumns().filter((column) => chosen.includes(column.key)), { filter });
@@ -71,10 +72,17 @@ async function list(params, signal, { filter, go, started }) {
     return [made.node, table.node];
   }
   const turn = (number) => {
-    go({ ...params, p: number === 1 ? "" : number });
+    go(amended({ p: number === 1 ? "" : number }));
     scrollTo({ top: 0 });
   };
   return [table.node, pager({ page, pageSize: found.page_size, total: found.total }, turn)];
+}
+
+/** Ask for a page, or for the last one if it lies beyond that. */
+async function existingPage(query, page, signal) {
+  const found = await read("", { ...query, p: page }, signal);
+  const last = Math.max(1, Math.ceil(found.total / found.page_size));
+  return page <= last ? found : read("", { ...query, p: last }, signal);
 }
 
 async function nothing(params, go, signal) {

@@ -6,10 +6,10 @@ import { FEW, possibleColumns } from "../columns.js";
 import { element, fill, segments, select } from "../dom.js";
 import { filterBar, isFiltered, queryOf, withoutFilters } from "../filters.js";
 import { amount, percent, price, short, shortAmount, whole, ZONE } from "../format.js";
-import { fragmentOf } from "../fragment.js";
+import { amended, fragmentOf } from "../fragment.js";
 import { t } from "../i18n.js";
-import { rangeOf, usualInterval } from "../ranges.js";
-import { MEASURES, MOST_SERIES, seriesOf, sizeOf, totalsOf } from "../series.js";
+import { fittingInterval, INTERVALS, rangeOf, usualInterval } from "../ranges.js";
+import { counts, isNamed, MEASURES, MOST_SERIES, seriesOf, sizeOf, totalsOf } from "../series.js";
 import { isAdmin } from "../session.js";
 import { emptyLog, nothingFound, settle } from "../states.js";
 import { rowTable } from "../table.js";
@@ -23,11 +23,11 @@ const GROUPS = [
   { group: "channel_id", filter: "channel", admin: true },
   { group: "group", filter: "group" },
 ];
+const ERROR = "4";
 const NEWEST = 10;
 const MOST_LISTS = 4;
 
 export function openOverview(main, { go }) {
-  let params = {};
   let drawn = null;
   const bar = filterBar(go);
   const places = Object.fromEntries(["figures", "chart", "top", "newest"].map((name) => [name, element("div", { class: `place place-${name}` })]));
@@ -39,21 +39,23 @@ export function openOverview(main, { go }) {
   const lower = element("div", { class: "side-by-side" }, chart, places.top);
   fill(main, element("h1", { class: "hidden" }, t("view.overview")), bar.node, places.figures, lower, newest);
 
-  const filter = (values) => go({ ...params, ...values });
-  const update = async (given, signal) => {
-    params = given;
+  const filter = (values) => go(amended(values));
+  const update = async (params, signal) => {
     bar.update(params);
-    fill(controls, chartControls(params, filter));
     const ask = asker(params, signal);
+    const control = (interval) => fill(controls, chartControls({ ...params, interval }, filter));
+    control(choices(params).interval);
+    // What failed once may have failed everywhere.
+    const put = (place, load) => settle(place, load, signal, () => update(params, signal));
     const keep = (made) => {
       drawn?.close();
       drawn = made;
     };
-    const list = ({ place, ...one }) => settle(place, () => listOf(one, ask, params, filter), signal);
+    const list = ({ place, ...one }) => put(place, () => listOf(one, ask, params, filter));
     await Promise.all([
-      settle(places.figures, () => figures(ask), signal),
-      settle(places.chart, () => usageChart(ask, params, filter, keep), signal),
-      settle(places.newest, () => newestRows(params, ask, { filter, go }), signal),
+      put(places.figures, () => figures(ask, params.type)),
+      put(places.chart, () => usageChart(ask, params, { filter, keep, control })),
+      put(places.newest, () => newestRows(params, ask, { filter, go })),
       ...lists.map(list),
     ]);
   };
@@ -77,18 +79,27 @@ function asker(params, signal) {
 }
 
 function choices(params) {
-  const group = GROUPS.find((one) => one.group === params.by) ?? GROUPS[0];
-  const measure = params.measure in MEASURES ? params.measure : "cost";
+  const group = groups().find((one) => one.group === params.by) ?? GROUPS[0];
+  const measures = Object.keys(MEASURES).filter((name) => counts(name, params.type));
+  const measure = measures.find((name) => name === params.measure) ?? (params.type === ERROR ? "errors" : "cost");
   const range = rangeOf(params);
-  const interval = ["hour", "day", "week"].includes(params.interval) ? params.interval : usualInterval(range);
-  return { group, measure, interval, range };
+  const interval = INTERVALS.includes(params.interval) ? params.interval : usualInterval(range);
+  return { group, measures, measure, interval, range };
+}
+
+/** Return the interval of the bars; of an open range it depends on the oldest usage how many there would be. */
+async function barInterval(ask, params) {
+  const { interval, range } = choices(params);
+  if (interval === "week" || range.start !== 0) return fittingInterval(interval, range);
+  const { items } = await ask("usage", { interval: "week", timezone: ZONE });
+  return items.length === 0 ? interval : fittingInterval(interval, { ...range, start: items[0].start });
 }
 
 function chartControls(params, filter) {
-  const { group, measure, interval } = choices(params);
-  const measures = Object.keys(MEASURES).map((name) => [name, t(`measure.${name}`)]);
+  const { group, measure, interval, ...found } = choices(params);
+  const measures = found.measures.map((name) => [name, t(`measure.${name}`)]);
   const dimensions = groups().map((one) => [one.group, t(`by.${one.group}`)]);
-  const intervals = ["hour", "day", "week"].map((name) => [name, t(`interval.${name}`)]);
+  const intervals = INTERVALS.map((name) => [name, t(`interval.${name}`)]);
   return [
     segments(t("overview.measure"), measures, measure, (chosen) => filter({ measure: chosen })),
     select(dimensions, group.group, (chosen) => filter({ by: chosen }), { "aria-label": t("overview.by"), id: "by" }),
@@ -96,36 +107,38 @@ function chartControls(params, filter) {
   ];
 }
 
-async function figures(ask) {
+async function figures(ask, type) {
   const found = await ask("stat");
   const tokens = found.prompt_tokens + found.completion_tokens;
-  const share = percent(found.errors, found.requests);
-  const cached = t("figure.cached", { share: percent(found.cached_tokens, found.prompt_tokens) });
-  return element(
-    "dl",
-    { class: "figures" },
-    figure("cost", amount(found.quota), t("figure.quota", { quota: short(found.quota) }), whole(found.quota)),
-    figure("requests", short(found.requests), "", whole(found.requests)),
-    figure("errors", short(found.errors), t("figure.share", { share }), whole(found.errors)),
-    figure("tokens", short(tokens), cached, whole(tokens)),
-    figure("rpm", short(found.rpm), t("figure.minute"), whole(found.rpm)),
-    figure("tpm", short(found.tpm), t("figure.minute"), whole(found.tpm)),
-  );
+  const share = found.requests === 0 ? "" : t("figure.share", { share: percent(found.errors, found.requests) });
+  const cached = found.prompt_tokens === 0 ? "" : t("figure.cached", { share: percent(found.cached_tokens, found.prompt_tokens) });
+  const made = [
+    ["cost", amount(found.quota), t("figure.quota", { quota: short(found.quota) }), found.quota],
+    ["requests", short(found.requests), "", found.requests],
+    ["errors", short(found.errors), share, found.errors],
+    ["tokens", short(tokens), cached, tokens],
+    ["rpm", short(found.rpm), t("figure.minute"), found.rpm],
+    ["tpm", short(found.tpm), t("figure.minute"), found.tpm],
+  ];
+  return element("dl", { class: "figures" }, made.filter(([name]) => counts(name, type)).map(figure));
 }
 
-function figure(name, value, more, exact) {
+function figure([name, value, more, exact]) {
   const label = element("dt", {}, t(`figure.${name}`));
-  return element("div", { class: `figure figure-${name}` }, label, element("dd", { title: exact }, value), element("dd", { class: "minor" }, more));
+  const kind = `figure figure-${name}${exact === 0 ? " figure-none" : ""}`;
+  return element("div", { class: kind }, label, element("dd", { title: whole(exact) }, value), element("dd", { class: "minor" }, more));
 }
 
-async function usageChart(ask, params, filter, keep) {
-  const { group, measure, interval, range } = choices(params);
+async function usageChart(ask, params, { filter, keep, control }) {
+  const { group, measure, range, ...asked } = choices(params);
+  const interval = await barInterval(ask, params);
+  if (interval !== asked.interval) control(interval);
   const { items } = await chartUsage(ask, params);
-  if (items.length === 0) {
+  const data = seriesOf(items, { group: group.group, measure, interval, range });
+  if (data.series.length === 0) {
     keep(null);
     return element("p", { class: "notice chart-empty" }, t("chart.empty"));
   }
-  const data = seriesOf(items, { group: group.group, measure, interval, range });
   const made = barChart(data, {
     interval,
     title: t("overview.chart"),
@@ -140,14 +153,15 @@ async function usageChart(ask, params, filter, keep) {
 }
 
 /** Return usage by interval of the largest groups, and of all others: more have no colours of their own. */
-function chartUsage(ask, params) {
-  const { group, measure, interval } = choices(params);
+async function chartUsage(ask, params) {
+  const { group, measure } = choices(params);
+  const interval = await barInterval(ask, params);
   return ask("usage", { group_by: group.group, interval, timezone: ZONE, top: MOST_SERIES, top_by: sizeOf(measure) });
 }
 
 function groupLabel(name) {
-  if (name === null || name === undefined) return t("chart.others");
-  return name === "" || name === 0 ? t("chart.unnamed") : String(name);
+  if (name === null) return t("chart.others");
+  return isNamed(name) ? String(name) : t("chart.unnamed");
 }
 
 async function listOf({ group, filter: name }, ask, params, filter) {
@@ -161,7 +175,8 @@ async function listOf({ group, filter: name }, ask, params, filter) {
   return topList({
     title: t(`by.${group}`),
     items: named.map(([known, value]) => ({ name: known, value })),
-    count,
+    // Of those that were counted some have no errors.
+    count: measure === "errors" ? 0 : count,
     format: measure === "cost" ? amount : short,
     label: groupLabel,
     filter: (value) => filter({ [name]: value }),
