@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from operator import itemgetter
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ import msgspec
 import orjson
 from msgspec import Meta
 
+from .. import moments
 from ..errors import InvalidValue
 from . import ids, log_types
 from .log_types import LogType
@@ -283,7 +283,7 @@ def _second(created_at: int | float | str | None, now: float) -> int:
 
 def _epoch(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(text.upper())
+        moment = moments.read(text)
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
