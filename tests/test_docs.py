@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import subprocess
 from pathlib import Path
 
 import click
@@ -14,7 +13,6 @@ from flask import Flask
 from logservice.cli import logservice
 from logservice.config import Settings, setting_name
 from logservice.web import schemas
-from tests.serving import TOKENS, serving
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -87,37 +85,3 @@ def test_every_make_target_is_explained() -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
-
-
-def code_blocks(name: str) -> list[str]:
-    return re.findall(r"```\w*\n.*?```", text_of(name), flags=re.DOTALL)
-
-
-@pytest.mark.parametrize("name", ["README", "docs/deploying", "docs/metrics"])
-def test_both_languages_show_the_same_code(name: str) -> None:
-    assert code_blocks(f"{name}.md") == code_blocks(f"{name}.zh-CN.md")
-
-
-def test_both_languages_list_the_same_metrics() -> None:
-    listed = [
-        re.findall(r"^\| `(\w+)` \| (\w+) \|", text_of(f"docs/metrics{end}"), re.M)
-        for end in (".md", ".zh-CN.md")
-    ]
-    assert listed[0] == listed[1]
-
-
-def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
-    """Run the block that sends events and reads them back against a real service."""
-    [block] = [block for block in code_blocks("README.md") if block.startswith("```sh\nTOKEN=")]
-    script = block.removeprefix("```sh\n").removesuffix("```")
-    with serving(tmp_path) as service:
-        script = script.replace("the-access-token", TOKENS["root"])
-        script = script.replace("http://127.0.0.1:8000", service.url).replace("curl ", "curl -fsS ")
-        done = subprocess.run(
-            ["bash", "-e", "-c", script], capture_output=True, text=True, timeout=60, check=False
-        )
-    assert done.returncode == 0, done.stderr
-    answers = done.stdout.replace("}{", "}\n{").splitlines()
-    assert len(answers) == 5
-    assert all('"success":true' in answer for answer in answers)
-    assert all("a call that went well" in answer for answer in (answers[1], answers[3], answers[4]))

@@ -52,14 +52,6 @@ def headers_of(name: str, password: str) -> dict[str, Any]:
     return {"auth": (name, password)}
 
 
-@pytest.mark.parametrize("name", ["embedding.md", "embedding.zh-CN.md"])
-def test_both_languages_show_the_same_code(name: str) -> None:
-    code = [
-        re.findall(r"```\w*\n(.*?)```", text, flags=re.DOTALL) for text in (PAGE, (DOCS / name).read_text())
-    ]
-    assert code[0] == code[1]
-
-
 def test_mounting(tmp_path: Path) -> None:
     [code] = blocks("Mounting")
     made = run(code, Flask=lambda name: Flask(name, instance_path=str(tmp_path)))
