@@ -19,22 +19,29 @@ const USUAL_SIZE = 50;
 export function openLogs(main, { go }) {
   let params = {};
   let live = null;
+  let aborter = new AbortController();
   const bar = filterBar(go);
   const actions = element("div", { class: "actions" });
   const rows = element("div", { class: "place place-rows" });
   fill(main, element("h1", { class: "hidden" }, t("view.logs")), bar.node, actions, rows);
   const filter = (values) => go({ ...params, ...values, p: "" });
   const stop = () => {
+    aborter.abort();
     live?.close();
     live = null;
   };
-  const draw = (signal) => settle(rows, () => list(params, signal, { filter, go, started: (made) => (live = made) }), signal);
-  const update = (given, signal) => {
-    params = given;
+  /** Whatever is to be drawn anew, what was there stops looking for more. */
+  const draw = () => {
     stop();
+    aborter = new AbortController();
+    const { signal } = aborter;
+    settle(rows, () => list(params, signal, { filter, go, started: (made) => (live = made) }), signal);
+  };
+  const update = (given) => {
+    params = given;
     bar.update(params);
-    fill(actions, controls(params, go, () => draw(signal)));
-    draw(signal);
+    fill(actions, controls(params, go, draw));
+    draw();
   };
   return { update, close: stop };
 }
@@ -57,16 +64,16 @@ function sizeOf(params) {
 }
 
 async function list(params, signal, { filter, go, started }) {
-  const page = Math.max(1, Number(params.p) || 1);
-  const query = { ...queryOf(params), page_size: sizeOf(params) };
   const isLive = params.live === "1";
-  const found = await read("", { ...query, p: isLive ? 1 : page }, signal);
+  const query = { ...queryOf(params), page_size: sizeOf(params) };
+  const asked = isLive ? 1 : Math.max(1, Math.min(Number.MAX_SAFE_INTEGER, Math.floor(Number(params.p)) || 1));
+  const { page, ...found } = await existingPage(query, asked, signal);
   if (found.total === 0 && !isLive) return nothing(params, go, signal);
   const chosen = chosenColumns();
   const table = rowTable(possibleColumns().filter((column) => chosen.includes(column.key)), { filter });
   table.show(found.items);
   if (isLive) {
-    const made = liveRows(table, found.items, { query, signal });
+    const made = liveRows(table, found, { query, signal });
     started(made);
     return [made.node, table.node];
   }
@@ -74,7 +81,15 @@ async function list(params, signal, { filter, go, started }) {
     go({ ...params, p: number === 1 ? "" : number });
     scrollTo({ top: 0 });
   };
-  return [table.node, pager({ page, pageSize: found.page_size, total: found.total }, turn)];
+  const pages = { page, pageSize: found.page_size, total: found.total };
+  return [pager(pages, turn), table.node, pager({ ...pages, isBelow: true }, turn)];
+}
+
+/** Ask for a page, or for the last one if it lies beyond that. */
+async function existingPage(query, page, signal) {
+  const found = await read("", { ...query, p: page }, signal);
+  const last = Math.max(1, Math.ceil(found.total / found.page_size));
+  return page <= last ? found : read("", { ...query, p: last }, signal);
 }
 
 async function nothing(params, go, signal) {
