@@ -4,7 +4,7 @@ import { t } from "./i18n.js";
 import { isAdmin, session, settings, token } from "./session.js";
 
 /** Headers carry these characters and no others, and so do keys and access tokens. */
-const CREDENTIAL = /^[\x21-\x7e]+$/;
+const CREDENTIAL = /^[\x20-\x7e]+$/;
 /** What the API says in words that its specification prescribes. */
 const PRESCRIBED = {
   "Token不存在或无权限": "error.key",

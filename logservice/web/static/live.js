@@ -65,14 +65,15 @@ function say(node, text) {
  */
 function follower(table, found, { query, signal }) {
   let known = new Set(found.items.map((row) => row.id));
-  // Below a full page lie the rows of the next pages, which are not new.
-  const lowest = found.total > found.items.length ? found.items.at(-1).id : 0;
+  // Below a full page lie the rows of the next pages, which are not new, and below a gap those that were passed over.
+  let lowest = found.total > found.items.length ? found.items.at(-1).id : 0;
   let expected = found.total;
+  let late = 0;
   const ask = (more) => read("", { ...query, page_size: PAGE_SIZE, ...more }, signal);
   return async () => {
     const rows = new Map();
     const take = (items) => items.filter((row) => !known.has(row.id)).forEach((row) => rows.set(row.id, row));
-    const behind = table.idAt(PAGE_SIZE) ?? lowest;
+    const behind = Math.max(table.idAt(PAGE_SIZE) ?? 0, lowest);
     let answer = await ask({ after: behind });
     let { total } = answer;
     for (let page = 1; page < MOST_PAGES && answer.items.length === PAGE_SIZE; page += 1) {
@@ -87,11 +88,17 @@ function follower(table, found, { query, signal }) {
       ({ total } = answer);
     }
     known = new Set([...known, ...rows.keys()].filter((id) => id > behind));
-    const missed = Math.max(0, total - expected - rows.size);
-    const gap = isCut && missed > 0 ? { below: answer.items.at(-1).id, count: missed } : null;
-    expected += rows.size + (gap === null ? 0 : missed);
+    expected += rows.size;
+    const missed = Math.max(0, total - expected);
+    const gap = isCut && missed > late ? { below: answer.items.at(-1).id, count: missed - late } : null;
+    if (gap === null) {
+      late = missed;
+    } else {
+      expected += gap.count;
+      lowest = gap.below;
+    }
     const newestFirst = [...rows.values()].sort((one, other) => other.id - one.id);
-    return { rows: newestFirst, late: gap === null ? missed : 0, gap };
+    return { rows: newestFirst, late, gap };
   };
 }
 

@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 
 /** A cell shows the beginning of a text; a mark further behind than this would not be seen. */
-const VISIBLE = 24;
+const VISIBLE = 12;
 
 /** Return a function that makes nodes of a text, the keyword marked in them, what lies long before it left out. */
 export function marker(keyword) {
