@@ -10,8 +10,8 @@ from typing import Any
 from tests.serving import Service, send
 
 ALICES_KEY = "sk-alices-laptop-key-000001"
-#: In every text of one row: if any is taken for HTML, the title of the page says so.
-HARM = "<img src=x onerror=\"document.title='broken into'\">"
+#: In every text of one row: if any is taken for HTML, the window of the page says so.
+HARM = '<img src=x onerror="window.broken = true">'
 ALICES_CALLS, BOBS_CALLS, ERRORS = 130, 20, 3
 #: Those of `alices_call`, as its ratios make it: (1000 + 200 * 4) * 1.25.
 QUOTA = 2250

@@ -70,8 +70,9 @@ def test_live_shows_what_is_new_and_late_once_and_says_what_it_passes_over(
     page.evaluate(
         """() => {
             window.said = 0;
-            new MutationObserver((all) => { said += all.length; })
-                .observe(document.querySelector(".live-state"), { childList: true, characterData: true, subtree: true });
+            const all = { childList: true, characterData: true, subtree: true };
+            const counted = new MutationObserver((changes) => { said += changes.length; });
+            counted.observe(document.querySelector(".live-state"), all);
         }"""
     )
     record(site, call(model_name="live-many", created_at=older))

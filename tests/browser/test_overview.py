@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, settled
-from tests.browser.site import ALICES_CALLS, BOBS_CALLS, ERRORS, MODEL
+from tests.browser.site import ALICES_CALLS, BOBS_CALLS, ERRORS, MODEL, call, record
 from tests.serving import Service
 
 COLOURS = """canvas => {
@@ -79,3 +81,46 @@ def test_a_filter_that_leaves_nothing_says_so_and_can_be_cleared(open_page: Open
     page.click(".place-newest .notice button")
     settled(page)
     assert page.locator(".place-newest tr.row").count() == 10
+
+
+def test_of_many_only_the_largest_have_colours_and_the_others_are_one(
+    open_page: OpenPage, site: Service
+) -> None:
+    crowd = [{"token_name": f"token-{place}", "quota": 10_000 * (9 - place)} for place in range(9)]
+    moment = int(time.time()) - 30
+    record(
+        site,
+        *[
+            call(username="crowd", model_name="crowded", token_key="", created_at=moment, **one)
+            for one in crowd
+        ],
+    )
+    page = open_page("#/overview?username=crowd&by=token_name", user="root")
+    expect(page.locator(".legend li")).to_have_text([*(f"token-{place}" for place in range(7)), "Others"])
+    expect(page.locator(".legend button")).to_have_count(7)
+    expect(page.locator(".legend .series-other")).to_have_count(1)
+    expect(page.locator(".legend span.entry")).to_have_attribute("title", "$0.06")
+
+
+def test_errors_are_measured_as_errors(open_page: OpenPage) -> None:
+    page = open_page("#/overview?type=4&range=all", user="root")
+    expect(page.locator(".chart-controls [aria-pressed=true]").first).to_have_text("Errors")
+    expect(page.locator(".figure-errors dd").first).to_have_text(str(ERRORS))
+    assert page.locator(".figure-requests").count() == 0
+    expect(page.locator(".top-list .number").first).to_have_text(str(ERRORS))
+    expect(page.locator(".place-newest tr.row")).to_have_count(ERRORS)
+
+
+def test_one_press_asks_again_for_everything_that_failed(open_page: OpenPage) -> None:
+    page = open_page("#/logs", user="root", refused=503)
+    busy = {"status": 503, "json": {"success": False, "message": "busy"}}
+    page.route("**/api/log/**", lambda route: route.fulfill(**busy))
+    page.click("nav.views a >> text=Overview")
+    settled(page)
+    assert page.locator(".notice-error").count() > 3
+    page.unroute("**/api/log/**")
+    page.locator(".notice-error button").first.click()
+    settled(page)
+    expect(page.locator(".notice-error")).to_have_count(0)
+    expect(page.locator(".place-newest tr.row")).to_have_count(10)
+    expect(page.locator(".chart canvas")).to_have_count(1)

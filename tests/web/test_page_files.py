@@ -46,3 +46,10 @@ def test_both_languages_fill_in_the_same_values() -> None:
         for file in texts
     ]
     assert values[0] == values[1]
+
+
+def test_no_text_says_one_rows() -> None:
+    text = (STATIC / "messages/en.js").read_text()
+    without = re.findall(r'"([\w.]+)": ".*?\{\w+\} (?:rows|days|hours)\b', text)
+    # Pages have 20 rows and more.
+    assert without == ["logs.size"]

@@ -3,7 +3,7 @@
 import { Failure, onExpired, readByKey, whoAsks } from "./api.js";
 import { closeDialogs } from "./dialog.js";
 import { fill } from "./dom.js";
-import { amend, go, readFragment } from "./fragment.js";
+import { amend, go, onFragment, readFragment } from "./fragment.js";
 import { frame } from "./frame.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { isAdmin, keepToken, session, settings, token } from "./session.js";
@@ -43,10 +43,12 @@ function nameOf(view) {
 }
 
 function open(view, params) {
+  const isFirst = current === null || current.name === "start";
   close();
   const name = nameOf(view);
   const around = frame({ view: name, params, leave, redraw });
   fill(place, around.nodes);
+  if (!isFirst) around.main.focus({ preventScroll: true });
   document.title = `${t(`view.${name}`)} · logservice`;
   const opener = { ...VIEWS, start: openStart, signin: openSignIn, key: openKey }[name];
   const controls = { go: (changed) => go(name, changed), amend: (changed) => amend(name, changed), recognise, enter, lookUp, leave, key };
@@ -63,7 +65,8 @@ function load(params) {
 /** The links to other views take the filters along, so they change with them. */
 function renewFrame(view, params) {
   const around = frame({ view: nameOf(view), params, leave, redraw });
-  place.querySelector("nav.views")?.replaceWith(around.nodes[1].querySelector("nav.views"));
+  const nav = place.querySelector("nav.views");
+  if (nav !== null) fill(nav, [...around.nodes[1].querySelector("nav.views").children]);
 }
 
 function close() {
@@ -74,8 +77,7 @@ function close() {
 }
 
 function redraw() {
-  close();
-  show();
+  redrawAll();
   document.getElementById("language").focus();
 }
 
@@ -106,8 +108,8 @@ function leave() {
 }
 
 function redrawAll() {
-  close();
-  show();
+  const { view, params } = readFragment();
+  open(view, params);
 }
 
 /** Find out who asks, and show them what they may see. */
@@ -125,8 +127,7 @@ async function recognise(signal) {
 chooseLanguage(language());
 onExpired(() => {
   keepToken(null);
-  close();
   open("signin", { expired: "1" });
 });
-addEventListener("hashchange", show);
+onFragment(show);
 show();

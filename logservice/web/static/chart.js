@@ -3,6 +3,10 @@
 import { button, element, fill } from "./dom.js";
 import { clock, day, shortDay } from "./format.js";
 import { t } from "./i18n.js";
+import { isNamed } from "./series.js";
+
+/** How wide a label below the bars is, with some room at its right, in pixels. */
+const LABEL = 64;
 
 /** Make a chart; `format` and `formatShort` write values, `filter(name)` is called with what was clicked. */
 export function barChart({ starts, series }, options) {
@@ -67,12 +71,24 @@ function axes(starts, { formatShort, interval }) {
   const ink = style("--muted");
   const font = `12px ${style("--font")}`;
   const grid = { stroke: style("--line"), width: 1 };
-  const time = (second) => (interval === "hour" ? hourLabel(second) : shortDay(second));
-  const label = (second) => (second > starts.at(-1) ? null : time(second));
-  const labels = (_, splits) => splits.map(label);
-  const times = { stroke: ink, font, grid: { show: false }, ticks: { show: false }, size: 26, gap: 6, space: 64, align: 1, values: labels };
-  const sizes = { stroke: ink, font, grid, ticks: { show: false }, size: 58, values: (_, splits) => splits.map(formatShort) };
+  const labels = (_, splits) => splits.map(interval === "hour" ? hourLabel : shortDay);
+  const splits = (plot) => labelled(starts, interval, plot.bbox.width / devicePixelRatio / LABEL);
+  const times = { stroke: ink, font, grid: { show: false }, ticks: { show: false }, size: 26, gap: 6, align: 1, splits, values: labels };
+  const size = (_, values) => 16 + 7 * Math.max(6, ...(values ?? []).map((value) => value.length));
+  const sizes = { stroke: ink, font, grid, ticks: { show: false }, size, values: (_, splits) => splits.map(formatShort) };
   return [times, sizes];
+}
+
+/** Return the starts that are named below their bars, of which `most` have room: hours at even times of a day. */
+export function labelled(starts, interval, most) {
+  const apart = Math.ceil(starts.length / Math.max(1, most));
+  // The last bars have no room at their right.
+  const roomy = starts.slice(0, Math.max(1, starts.length - Math.ceil(apart * 0.7) + 1));
+  const each = (some, step) => some.filter((_, place) => place % step === 0);
+  if (interval !== "hour") return each(roomy, apart);
+  const hours = [1, 2, 3, 6, 12].find((step) => step >= apart);
+  if (hours !== undefined) return roomy.filter((start) => new Date(start * 1000).getHours() % hours === 0);
+  return each(roomy.filter((start) => new Date(start * 1000).getHours() === 0), Math.ceil(apart / 24));
 }
 
 function hourLabel(second) {
@@ -111,7 +127,7 @@ function barAt(plot, left) {
 }
 
 function clicked(found, series, { filter }) {
-  if (found !== null && series[found.place].name !== null) filter(series[found.place].name);
+  if (found !== null && isNamed(series[found.place].name)) filter(series[found.place].name);
 }
 
 /** Who drags over some bars asks for their time. A click is a drag of no width. */
@@ -154,7 +170,7 @@ function legend(series, { filter, label, format }) {
   const entries = series.map((one, place) => {
     const total = format(one.values.reduce((sum, value) => sum + value, 0));
     const content = [element("i", { class: `swatch ${colourClass(place, series)}` }), element("span", {}, label(one.name))];
-    if (one.name === null) return element("li", {}, element("span", { class: "entry", title: total }, content));
+    if (!isNamed(one.name)) return element("li", {}, element("span", { class: "entry", title: total }, content));
     const title = t("filter.by", { value: label(one.name) });
     return element("li", {}, button(content, () => filter(one.name), { class: "entry", title: `${title} (${total})` }));
   });

@@ -39,7 +39,21 @@ export function segments(label, choices, chosen, onChoose) {
   return element("div", { class: "segments", role: "group", "aria-label": label }, buttons);
 }
 
-/** Set text or other nodes as the only content of an element. */
+/**
+ * Set text or other nodes as the only content of an element. If the keyboard was in there it goes on where the same
+ * control is now, or else at the beginning of the view: nobody who presses a button is sent back to the top of the page.
+ */
 export function fill(parent, ...children) {
+  const focused = document.activeElement;
+  const held = focused !== parent && parent.contains(focused) ? nameOf(focused) : null;
   parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  if (held === null) return;
+  const heir = [...parent.querySelectorAll(focused.tagName)].find((one) => nameOf(one) === held);
+  (heir ?? parent.closest("main"))?.focus({ preventScroll: true });
+}
+
+/** What people, and screen readers, know a control by. */
+function nameOf(control) {
+  const group = control.closest("[role=group]")?.getAttribute("aria-label");
+  return [group, control.id, control.getAttribute("aria-label") ?? control.textContent].join("\n");
 }

@@ -1,6 +1,6 @@
 // All rows that filters leave as a file, with its progress while it comes.
 
-import { exported, read } from "./api.js";
+import { exported, Failure, read } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { button, element, fill, segments } from "./dom.js";
 import { queryOf } from "./filters.js";
@@ -75,7 +75,7 @@ async function save(dialog, wanted) {
     // Nobody has to say where a file belongs.
     if (target === null && error.name === "AbortError") return;
     // The connection breaks when an export fails after its beginning: half a file is no file.
-    const shown = error.status === undefined ? { message: t("export.broken") } : error;
+    const shown = error.status === undefined ? new Failure(0, t("export.broken")) : error;
     fill(body, failed(shown, () => save(dialog, wanted)));
   }
 }

@@ -2,7 +2,8 @@
 
 import { read } from "./api.js";
 import { button, element, fill, segments, select } from "./dom.js";
-import { day, typeChoices, typeLabel } from "./format.js";
+import { clock, day, typeChoices, typeLabel } from "./format.js";
+import { amended } from "./fragment.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { RANGES, rangeOf, USUAL_RANGE } from "./ranges.js";
@@ -23,16 +24,25 @@ const KEPT = "logservice.filters";
 /** Names that are offered; more would only make the browser slow. */
 const MOST_SUGGESTIONS = 500;
 
+/** The texts that the caller can filter by. A link may come from somebody who can filter by more. */
+function ownTexts() {
+  return TEXTS.filter((text) => isAdmin() || !text.admin);
+}
+
+function ownNames() {
+  return ["type", ...ownTexts().map((text) => text.name)];
+}
+
 /** Return the query that the parameters of a view stand for. */
 export function queryOf(params) {
   const { start, end } = rangeOf(params);
-  const query = Object.fromEntries(NAMES.map((name) => [name, params[name] ?? ""]));
+  const query = Object.fromEntries(ownNames().map((name) => [name, params[name] ?? ""]));
   return { ...query, start_timestamp: start || "", end_timestamp: end || "" };
 }
 
 /** Return whether anything but the usual range is asked for. */
 export function isFiltered(params) {
-  return NAMES.some((name) => params[name]) || (params.range ?? USUAL_RANGE) !== "all";
+  return ownNames().some((name) => params[name]) || (params.range ?? USUAL_RANGE) !== "all";
 }
 
 /** Return the parameters that show everything. */
@@ -44,9 +54,14 @@ export function withoutFilters(params) {
 /** Make the bar. `change(params)` is called with what was chosen; `update(params)` shows what is. */
 export function filterBar(change) {
   let shown = {};
-  const set = (values) => change({ ...shown, ...values, p: "" });
-  const ranges = element("div", { class: "ranges" });
-  const fields = TEXTS.filter((text) => isAdmin() || !text.admin).map((text) => field(text, set, () => shown));
+  const set = (values) => change(amended({ ...values, p: "" }));
+  const quick = element("div");
+  const from = timeField(t("range.from"), (second) => set({ start: second }));
+  const to = timeField(t("range.to"), (second) => set({ end: second }));
+  const custom = element("div", { class: "custom" }, from.node, to.node);
+  const reversed = element("p", { class: "wrong", role: "alert" });
+  const ranges = element("div", { class: "ranges" }, quick, custom, reversed);
+  const fields = ownTexts().map((text) => field(text, set, () => shown));
   const type = element("label", { class: "field" });
   const chips = element("div", { class: "chips" });
   const more = element(
@@ -58,7 +73,12 @@ export function filterBar(change) {
   const node = element("section", { class: "filters", "aria-label": t("filter.title") }, ranges, chips, more);
   const update = (params) => {
     shown = params;
-    fill(ranges, rangeControls(params, set));
+    const { start, end } = rangeOf(params);
+    fill(quick, quickRanges(params, set));
+    custom.hidden = params.range !== "custom";
+    from.update(start);
+    to.update(end);
+    reversed.textContent = end !== 0 && start > end ? t("range.reversed") : "";
     fill(type, typeField(params, set));
     fill(chips, chipsOf(params, set));
     for (const made of fields) made.update(params);
@@ -71,15 +91,11 @@ function isUnfolded() {
   return (localStorage.getItem(KEPT) ?? (matchMedia("(min-width: 900px)").matches ? "1" : "0")) === "1";
 }
 
-function rangeControls(params, set) {
+function quickRanges(params, set) {
   const chosen = params.range ?? USUAL_RANGE;
   const choices = RANGES.map((range) => [range, t(`range.${range}`)]);
   const choose = (range) => set(range === "custom" ? customStart(params) : { range, start: "", end: "" });
-  const quick = segments(t("range.title"), choices, chosen, choose);
-  if (chosen !== "custom") return [quick];
-  const { start, end } = rangeOf(params);
-  const from = timeField(t("range.from"), start, (second) => set({ start: second }));
-  return [quick, from, timeField(t("range.to"), end, (second) => set({ end: second }))];
+  return segments(t("range.title"), choices, chosen, choose);
 }
 
 /** A custom range begins with what was looked at before. */
@@ -88,11 +104,21 @@ function customStart(params) {
   return { range: "custom", start: start || rangeOf({ range: "30d" }).start, end: Math.floor(Date.now() / 1000) };
 }
 
-function timeField(label, second, choose) {
-  const value = second === 0 ? "" : `${day(second)}T${new Date(second * 1000).toTimeString().slice(0, 8)}`;
-  const chosen = (event) => choose(event.target.value ? Math.floor(new Date(event.target.value) / 1000) : "");
-  const input = element("input", { type: "datetime-local", step: "1", value, on: { change: chosen } });
-  return element("label", { class: "field time" }, element("span", {}, label), input);
+/** Make a field for a moment. It counts when it is left, or by Enter: each digit of a date makes another, valid date. */
+function timeField(label, choose) {
+  let shown = "";
+  const commit = () => {
+    if (input.value === shown || input.validity.badInput) return;
+    choose(input.value ? Math.floor(new Date(input.value) / 1000) : "");
+  };
+  const enter = (event) => event.key === "Enter" && commit();
+  const input = element("input", { type: "datetime-local", step: "1", on: { blur: commit, keydown: enter } });
+  const update = (second) => {
+    const value = second === 0 ? "" : `${day(second)}T${clock(second)}`;
+    if (value !== shown) input.value = value;
+    shown = value;
+  };
+  return { node: element("label", { class: "field time" }, element("span", {}, label), input), update };
 }
 
 function typeField(params, set) {
@@ -102,7 +128,7 @@ function typeField(params, set) {
 }
 
 function chipsOf(params, set) {
-  const active = NAMES.filter((name) => params[name]);
+  const active = ownNames().filter((name) => params[name]);
   const made = active.map((name) => {
     const value = name === "type" ? typeLabel(params.type) : params[name];
     const text = `${t(`filter.${name}`)}: ${value}`;

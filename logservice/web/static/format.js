@@ -30,9 +30,10 @@ export function plain(value) {
   return format(Intl.NumberFormat, { maximumSignificantDigits: 8 }).format(value);
 }
 
-/** Quota as an amount with two digits, for sums. */
+/** Quota as an amount with two digits, for sums; what is less than a cent has as many as it needs. */
 export function amount(quota) {
-  return money(quota, 2, 2);
+  const cents = Math.abs(quota / settings.quotaPerUnit) * 100;
+  return cents > 0 && cents < 1 ? price(quota) : money(quota, 2, 2);
 }
 
 /** Quota as an amount of one call, whose digits stand below each other. */
@@ -107,12 +108,12 @@ const TYPES = { 1: "topup", 2: "consume", 3: "manage", 4: "error", 5: "system", 
 
 /** The name by which styles and the API know a type, or null for a number without one. */
 export function typeName(number) {
-  return TYPES[number] ?? null;
+  return Object.hasOwn(TYPES, number) ? TYPES[number] : null;
 }
 
 /** The name of a type in the language of the page. */
 export function typeLabel(number) {
-  return number in TYPES ? t(`type.${TYPES[number]}`) : String(number);
+  return Object.hasOwn(TYPES, number) ? t(`type.${TYPES[number]}`) : String(number);
 }
 
 /** All types as pairs of number and label. */

@@ -28,9 +28,13 @@ export function chooseLanguage(name) {
   document.documentElement.lang = name === "zh" ? "zh-CN" : "en";
 }
 
-/** Return a text of the page, `{name}` in it replaced by `values.name`. */
+/**
+ * Return a text of the page, `{name}` in it replaced by `values.name`, and `{name|row|rows}` by the form that goes with
+ * that number: the first if it is one, in languages that care.
+ */
 export function t(key, values = {}) {
   const text = DICTIONARIES[current][key];
   if (text === undefined) throw new Error(`there is no text ${key}`);
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const form = (name, one, other) => (new Intl.PluralRules(locale()).select(Number(values[name])) === "one" ? one : other);
+  return text.replace(/\{(\w+)(?:\|(.*?)\|(.*?))?\}/g, (_, name, one, other) => (one === undefined ? values[name] : form(name, one, other)));
 }

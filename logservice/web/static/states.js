@@ -4,18 +4,12 @@ import { button, element, fill } from "./dom.js";
 import { t } from "./i18n.js";
 import { settings } from "./session.js";
 
-let whenExpired = () => {};
-
-/** Say what to do when an answer tells that the access token is no longer valid. */
-export function onExpired(action) {
-  whenExpired = action;
-}
-
 /**
  * Fill a place with what `load` returns. What stood there before stays until then; styles show that it is busy, and
- * only if it takes long enough to be noticed. A failure stands in the place, with a button that tries again.
+ * only if it takes long enough to be noticed. A failure stands in the place, with a button that tries again: this place,
+ * unless `again` does more.
  */
-export async function settle(place, load, signal) {
+export async function settle(place, load, signal, again = () => settle(place, load, signal)) {
   place.setAttribute("aria-busy", "true");
   try {
     const made = await load();
@@ -23,9 +17,9 @@ export async function settle(place, load, signal) {
     if (made !== undefined) fill(place, made);
   } catch (error) {
     if (signal.aborted) return;
-    if (error.status === undefined) throw error;
-    if (error.status === 401) return whenExpired();
-    fill(place, failed(error, () => settle(place, load, signal)));
+    fill(place, failed(error, again));
+    // A mistake of the page itself: nobody shall wait for ever, and the console shall have it.
+    if (error.status === undefined) reportError(error);
   }
   place.removeAttribute("aria-busy");
 }
@@ -36,7 +30,7 @@ export function failed(error, again) {
     "div",
     { class: "notice notice-error", role: "alert" },
     element("strong", {}, t("error.title")),
-    element("p", {}, error.message),
+    element("p", {}, error.status === undefined ? t("error.unexpected") : error.message),
     button(t("error.again"), again, { class: "small" }),
   );
 }

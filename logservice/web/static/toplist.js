@@ -2,6 +2,7 @@
 
 import { button, element } from "./dom.js";
 import { t } from "./i18n.js";
+import { isNamed } from "./series.js";
 
 const MOST = 6;
 
@@ -20,8 +21,7 @@ function line({ name, value }, largest, { format, label, filter }) {
   const share = element("progress", { max: largest, value, "aria-hidden": "true" });
   const amount = element("span", { class: "number" }, format(value));
   const text = label(name);
-  // Nothing can be filtered by the absence of a name.
-  if (name === "" || name === 0) return element("li", {}, element("span", { class: "entry" }, text), amount, share);
+  if (!isNamed(name)) return element("li", {}, element("span", { class: "entry" }, text), amount, share);
   const title = t("filter.by", { value: text });
   return element("li", {}, button(text, () => filter(name), { class: "entry", title }), amount, share);
 }

@@ -6,6 +6,7 @@ import { columnChoice } from "../columnchoice.js";
 import { button, element, fill, select } from "../dom.js";
 import { openExport } from "../export.js";
 import { filterBar, isFiltered, queryOf, withoutFilters } from "../filters.js";
+import { amended } from "../fragment.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { liveRows } from "../live.js";
@@ -24,7 +25,7 @@ export function openLogs(main, { go }) {
   const actions = element("div", { class: "actions" });
   const rows = element("div", { class: "place place-rows" });
   fill(main, element("h1", { class: "hidden" }, t("view.logs")), bar.node, actions, rows);
-  const filter = (values) => go({ ...params, ...values, p: "" });
+  const filter = (values) => go(amended({ ...values, p: "" }));
   const stop = () => {
     aborter.abort();
     live?.close();
@@ -48,13 +49,13 @@ export function openLogs(main, { go }) {
 
 function controls(params, go, redraw) {
   const isLive = params.live === "1";
-  const live = button([element("i", { class: "pulse" }), t("logs.live")], () => go({ ...params, live: isLive ? "" : "1", p: "" }), {
+  const live = button([element("i", { class: "pulse" }), t("logs.live")], () => go(amended({ live: isLive ? "" : "1", p: "" })), {
     class: "small live",
     "aria-pressed": String(isLive),
   });
   const sizes = SIZES.map((size) => [String(size), t("logs.size", { size })]);
-  const size = select(sizes, String(sizeOf(params)), (chosen) => go({ ...params, size: chosen, p: "" }), { "aria-label": t("logs.sizes") });
-  const save = button([icon("save"), t("export.title")], () => openExport(params), { class: "small" });
+  const size = select(sizes, String(sizeOf(params)), (chosen) => go(amended({ size: chosen, p: "" })), { "aria-label": t("logs.sizes") });
+  const save = button([icon("save"), t("export.title")], () => openExport(amended({})), { class: "small" });
   return [live, columnChoice(redraw), size, save];
 }
 
@@ -78,7 +79,7 @@ async function list(params, signal, { filter, go, started }) {
     return [made.node, table.node];
   }
   const turn = (number) => {
-    go({ ...params, p: number === 1 ? "" : number });
+    go(amended({ p: number === 1 ? "" : number }));
     scrollTo({ top: 0 });
   };
   const pages = { page, pageSize: found.page_size, total: found.total };

@@ -6,10 +6,10 @@ import { FEW, possibleColumns } from "../columns.js";
 import { element, fill, segments, select } from "../dom.js";
 import { filterBar, isFiltered, queryOf, withoutFilters } from "../filters.js";
 import { amount, percent, price, short, shortAmount, whole, ZONE } from "../format.js";
-import { fragmentOf } from "../fragment.js";
+import { amended, fragmentOf } from "../fragment.js";
 import { t } from "../i18n.js";
-import { rangeOf, usualInterval } from "../ranges.js";
-import { MEASURES, MOST_SERIES, seriesOf } from "../series.js";
+import { fittingInterval, INTERVALS, rangeOf, usualInterval } from "../ranges.js";
+import { counts, isNamed, MEASURES, MOST_SERIES, seriesOf } from "../series.js";
 import { isAdmin } from "../session.js";
 import { emptyLog, nothingFound, settle } from "../states.js";
 import { rowTable } from "../table.js";
@@ -26,6 +26,7 @@ const GROUPS = [
   { group: "channel_id", filter: "channel", admin: true },
   { group: "group", filter: "group" },
 ];
+const ERROR = "4";
 const NEWEST = 10;
 const MOST_LISTS = 4;
 /** Groups times intervals up to which one question is asked for a chart; more are asked for one by one. */
@@ -44,21 +45,26 @@ export function openOverview(main, { go }) {
   const lower = element("div", { class: "side-by-side" }, chart, places.top);
   fill(main, element("h1", { class: "hidden" }, t("view.overview")), bar.node, places.figures, lower, newest);
 
-  const filter = (values) => go({ ...params, ...values });
+  const filter = (values) => go(amended(values));
   const update = async (given, signal) => {
     params = given;
     bar.update(params);
-    fill(controls, chartControls(params, filter));
     const ask = asker(params, signal);
+    const control = (interval) => fill(controls, chartControls({ ...params, interval }, filter));
+    control(choices(params).interval);
+    // What failed once may have failed everywhere.
+    const put = (place, load) => settle(place, load, signal, () => update(params, signal));
     const keep = (made) => {
       drawn?.close();
       drawn = made;
     };
-    const list = ({ place, ...one }) => settle(place, () => listOf(one, ask, params, filter), signal);
+    const list = ({ place, ...one }) => put(place, () => listOf(one, ask, params, filter));
+    // What stands in those that come later is not what was asked for either.
+    for (const { slow, place } of lists) if (slow) place.setAttribute("aria-busy", "true");
     await Promise.all([
-      settle(places.figures, () => figures(ask), signal),
-      settle(places.chart, () => usageChart(ask, params, filter, keep), signal),
-      settle(places.newest, () => newestRows(params, ask, { filter, go }), signal),
+      put(places.figures, () => figures(ask, params.type)),
+      put(places.chart, () => usageChart(ask, params, { filter, keep, control })),
+      put(places.newest, () => newestRows(params, ask, { filter, go })),
       ...lists.filter((one) => !one.slow).map(list),
     ]);
     // They would only keep the others waiting.
@@ -84,18 +90,27 @@ function asker(params, signal) {
 }
 
 function choices(params) {
-  const group = GROUPS.find((one) => one.group === params.by) ?? GROUPS[0];
-  const measure = params.measure in MEASURES ? params.measure : "cost";
+  const group = groups().find((one) => one.group === params.by) ?? GROUPS[0];
+  const measures = Object.keys(MEASURES).filter((name) => counts(name, params.type));
+  const measure = measures.find((name) => name === params.measure) ?? (params.type === ERROR ? "errors" : "cost");
   const range = rangeOf(params);
-  const interval = ["hour", "day", "week"].includes(params.interval) ? params.interval : usualInterval(range);
-  return { group, measure, interval, range };
+  const interval = INTERVALS.includes(params.interval) ? params.interval : usualInterval(range);
+  return { group, measures, measure, interval, range };
+}
+
+/** Return the interval of the bars; of an open range it depends on the oldest usage how many there would be. */
+async function barInterval(ask, params) {
+  const { interval, range } = choices(params);
+  if (interval === "week" || range.start !== 0) return fittingInterval(interval, range);
+  const { items } = await ask("usage", { interval: "week", timezone: ZONE });
+  return items.length === 0 ? interval : fittingInterval(interval, { ...range, start: items[0].start });
 }
 
 function chartControls(params, filter) {
-  const { group, measure, interval } = choices(params);
-  const measures = Object.keys(MEASURES).map((name) => [name, t(`measure.${name}`)]);
+  const { group, measure, interval, ...found } = choices(params);
+  const measures = found.measures.map((name) => [name, t(`measure.${name}`)]);
   const dimensions = groups().map((one) => [one.group, t(`by.${one.group}`)]);
-  const intervals = ["hour", "day", "week"].map((name) => [name, t(`interval.${name}`)]);
+  const intervals = INTERVALS.map((name) => [name, t(`interval.${name}`)]);
   return [
     segments(t("overview.measure"), measures, measure, (chosen) => filter({ measure: chosen })),
     select(dimensions, group.group, (chosen) => filter({ by: chosen }), { "aria-label": t("overview.by"), id: "by" }),
@@ -103,36 +118,38 @@ function chartControls(params, filter) {
   ];
 }
 
-async function figures(ask) {
+async function figures(ask, type) {
   const found = await ask("stat");
   const tokens = found.prompt_tokens + found.completion_tokens;
-  const share = percent(found.errors, found.requests);
-  const cached = t("figure.cached", { share: percent(found.cached_tokens, found.prompt_tokens) });
-  return element(
-    "dl",
-    { class: "figures" },
-    figure("cost", amount(found.quota), t("figure.quota", { quota: short(found.quota) }), whole(found.quota)),
-    figure("requests", short(found.requests), "", whole(found.requests)),
-    figure("errors", short(found.errors), t("figure.share", { share }), whole(found.errors)),
-    figure("tokens", short(tokens), cached, whole(tokens)),
-    figure("rpm", short(found.rpm), t("figure.minute"), whole(found.rpm)),
-    figure("tpm", short(found.tpm), t("figure.minute"), whole(found.tpm)),
-  );
+  const share = found.requests === 0 ? "" : t("figure.share", { share: percent(found.errors, found.requests) });
+  const cached = found.prompt_tokens === 0 ? "" : t("figure.cached", { share: percent(found.cached_tokens, found.prompt_tokens) });
+  const made = [
+    ["cost", amount(found.quota), t("figure.quota", { quota: short(found.quota) }), found.quota],
+    ["requests", short(found.requests), "", found.requests],
+    ["errors", short(found.errors), share, found.errors],
+    ["tokens", short(tokens), cached, tokens],
+    ["rpm", short(found.rpm), t("figure.minute"), found.rpm],
+    ["tpm", short(found.tpm), t("figure.minute"), found.tpm],
+  ];
+  return element("dl", { class: "figures" }, made.filter(([name]) => counts(name, type)).map(figure));
 }
 
-function figure(name, value, more, exact) {
+function figure([name, value, more, exact]) {
   const label = element("dt", {}, t(`figure.${name}`));
-  return element("div", { class: `figure figure-${name}` }, label, element("dd", { title: exact }, value), element("dd", { class: "minor" }, more));
+  const kind = `figure figure-${name}${exact === 0 ? " figure-none" : ""}`;
+  return element("div", { class: kind }, label, element("dd", { title: whole(exact) }, value), element("dd", { class: "minor" }, more));
 }
 
-async function usageChart(ask, params, filter, keep) {
-  const { group, measure, interval, range } = choices(params);
-  const items = await chartItems(ask, { group: group.group, interval, measure, range });
-  if (items.length === 0) {
+async function usageChart(ask, params, { filter, keep, control }) {
+  const { group, measure, range, ...asked } = choices(params);
+  const interval = await barInterval(ask, params);
+  if (interval !== asked.interval) control(interval);
+  const items = await chartItems(ask, { group: group.group, interval, measure });
+  const data = seriesOf(items, { group: group.group, measure, interval, range });
+  if (data.series.length === 0) {
     keep(null);
     return element("p", { class: "notice chart-empty" }, t("chart.empty"));
   }
-  const data = seriesOf(items, { group: group.group, measure, interval, range });
   const made = barChart(data, {
     interval,
     title: t("overview.chart"),
@@ -150,39 +167,38 @@ async function usageChart(ask, params, filter, keep) {
  * Return usage by interval and group. Of many groups only the largest are asked for, and the sum of all, from which
  * those of the others follow; otherwise an hour's worth of answers would be asked for to draw eight colours.
  */
-async function chartItems(ask, { group, interval, measure, range }) {
-  const { items } = await ask("usage", { group_by: group });
-  const length = (range.end || Date.now() / 1000) - range.start;
-  const intervals = length / { hour: 3600, day: 86400, week: 604800 }[interval];
+async function chartItems(ask, { group, interval, measure }) {
   const shape = { interval, timezone: ZONE };
-  if (items.length * Math.min(intervals, 10000) <= MOST_SUMS) return (await ask("usage", { ...shape, group_by: group })).items;
+  const [{ items }, all] = await Promise.all([ask("usage", { group_by: group }), ask("usage", shape)]);
+  if (items.length * all.items.length <= MOST_SUMS) return (await ask("usage", { ...shape, group_by: group })).items;
   const value = MEASURES[measure];
   const filterName = GROUPS.find((one) => one.group === group).filter;
-  const named = items.filter((item) => item[group] !== "" && item[group] !== 0);
+  const named = items.filter((item) => isNamed(item[group]));
   const largest = named.sort((one, other) => value(other) - value(one)).slice(0, MOST_SERIES);
   const askFor = async (name) => {
     const answer = await ask("usage", { ...shape, group_by: group, [filterName]: name });
     // A name with % in it is a pattern to the API, and may find others as well.
     return answer.items.filter((item) => item[group] === name);
   };
-  const [all, ...parts] = await Promise.all([ask("usage", shape), ...largest.map((item) => askFor(item[group]))]);
-  const known = parts.flat();
-  return [...known, ...rest(all.items, known)];
+  const known = (await Promise.all(largest.map((item) => askFor(item[group])))).flat();
+  return [...known, ...rest(all.items, known, group)];
 }
 
-/** The usage of all others: the sum of all without what is known. It has no name. */
-function rest(all, known) {
-  const left = new Map(all.map((item) => [item.start, { ...item }]));
+/** The usage of all others: the sum of all without what is known, which may have grown since. Its name is null. */
+function rest(all, known, group) {
+  const left = new Map(all.map((item) => [item.start, { ...item, [group]: null }]));
   for (const item of known) {
-    const others = left.get(item.start);
-    for (const field of ["quota", "requests", "prompt_tokens", "completion_tokens"]) others[field] -= item[field];
+    const others = left.get(item.start) ?? {};
+    for (const field of ["quota", "requests", "errors", "prompt_tokens", "completion_tokens"]) {
+      others[field] = Math.max(0, others[field] - item[field]);
+    }
   }
   return [...left.values()];
 }
 
 function groupLabel(name) {
-  if (name === null || name === undefined) return t("chart.others");
-  return name === "" || name === 0 ? t("chart.unnamed") : String(name);
+  if (name === null) return t("chart.others");
+  return isNamed(name) ? String(name) : t("chart.unnamed");
 }
 
 async function listOf({ group, filter: name }, ask, params, filter) {

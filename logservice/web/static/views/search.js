@@ -5,6 +5,7 @@ import { chosenColumns, possibleColumns } from "../columns.js";
 import { button, element, fill } from "../dom.js";
 import { filterBar, queryOf } from "../filters.js";
 import { typeChoices, typeName, whole } from "../format.js";
+import { amended } from "../fragment.js";
 import { t } from "../i18n.js";
 import { marker } from "../marks.js";
 import { settle } from "../states.js";
@@ -16,12 +17,11 @@ const FIRST = ["time", "detail", "model"];
 const FIRST_OF_TYPE = ["time", "type", "detail"];
 
 export function openSearch(main, { go }) {
-  let params = {};
   const input = element("input", { type: "search", id: "keyword", autocomplete: "off", placeholder: t("search.placeholder"), "aria-label": t("search.keyword") });
   const send = element("button", { type: "submit", class: "primary" }, t("view.search"));
   const submit = (event) => {
     event.preventDefault();
-    go({ ...params, keyword: input.value.trim() });
+    go(amended({ keyword: input.value.trim() }));
   };
   const form = element("form", { class: "line search", role: "search", on: { submit } }, input, send);
   // What was typed and not sent yet goes along.
@@ -29,11 +29,10 @@ export function openSearch(main, { go }) {
   const found = element("div", { class: "place" });
   fill(main, element("h1", { class: "hidden" }, t("view.search")), form, bar.node, found);
   input.focus();
-  const update = (given, signal) => {
-    params = given;
+  const update = (params, signal) => {
     bar.update(params);
     input.value = params.keyword ?? "";
-    const filter = (values) => go({ ...params, ...values });
+    const filter = (values) => go(amended(values));
     const hint = element("p", { class: "notice" }, t("search.hint"));
     settle(found, () => (params.keyword ? results(params, filter, signal) : hint), signal);
   };
