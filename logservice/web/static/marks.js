@@ -2,8 +2,8 @@
 
 import { element } from "./dom.js";
 
-/** A cell shows the beginning of a text; a mark further behind than this would not be seen. */
-const VISIBLE = 12;
+/** A cell shows the beginning of a text; a mark behind more characters than these would not be seen. */
+const VISIBLE = matchMedia("(max-width: 640px)").matches ? 8 : 30;
 
 /** Return a function that makes nodes of a text, the keyword marked in them, what lies long before it left out. */
 export function marker(keyword) {

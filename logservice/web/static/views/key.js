@@ -40,8 +40,8 @@ async function newest(key, range, signal) {
   const draw = async (page) => {
     const { rows, total, isMore } = await pages(page);
     table.show(rows);
-    const line = pager({ page, pageSize: PAGE_SIZE, total, isMore }, turn);
-    return [table.node, line];
+    const shown = { page, pageSize: PAGE_SIZE, total, isMore };
+    return [pager(shown, turn), table.node, pager({ ...shown, isBelow: true }, turn)];
   };
   const { total } = await pages(1);
   const figures = t(total > found.length ? "key.newest" : "key.summary", { rows: whole(found.length), cost: costOf(found) });
