@@ -3,7 +3,8 @@
 PYTHON ?= python3
 ROWS ?= 500000
 ENGINE ?= sqlite
-JOBS ?= 2
+# More than processors: half of the time tests wait, for servers and disks.
+JOBS ?= 3
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt

@@ -38,7 +38,15 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     db.init_app(app)
 
     with app.app_context():
-        LogService(app, engine=db.engine, ingest="/api/ingest", protocols="", data="/api/data", page="")
+        LogService(
+            app,
+            engine=db.engine,
+            ingest="/api/ingest",
+            protocols="",
+            data="/api/data",
+            page="",
+            metrics="/metrics",
+        )
     standalone.init_app(app)
     return app
 

@@ -86,9 +86,9 @@ def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str) -> An
     return dataclasses.field(default=default, metadata={"meaning": meaning, "read": read})
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
-    """The settings of one application, read and checked."""
+    """The settings of one application, read and checked. Some are secret: none is shown by `repr`."""
 
     database_url: str = _setting(
         "sqlite:///logservice.db",
@@ -131,6 +131,10 @@ class Settings:
         "Bytes the log may take, such as 10GB, before `maintain` deletes the oldest rows of types that"
         " LOGSERVICE_RETENTION names; empty or 0 for no limit.",
         cap,
+    )
+    metrics: bool = _setting(True, "Count what the service does, and tell it at /metrics.", switch)
+    metrics_token: str = _setting(
+        "", "Token that opens /metrics; an administrator's access token does as well. Empty for none."
     )
     legacy_status: bool = _setting(
         False, "Answer failures with status 200 (401 excepted), as old clients expect.", switch

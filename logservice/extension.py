@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -15,12 +16,16 @@ from .config import Settings
 from .errors import InvalidValue
 from .logs import Recorded, current_logs
 from .store import dialects, policy
+from .store.observing import Observer
 from .store.store import LogStore
 from .web import auth, routes
 from .web.addresses import TrustedProxies
 from .web.principal import Authenticate
 from .web.ratelimit import Rate, RateLimiter
 from .web.state import EXTENSION, State
+
+if TYPE_CHECKING:
+    from .web.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -38,6 +43,8 @@ class LogService:
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
     `page` is the prefix of the web page and of its files, such as `/api/log/page`; None mounts none.
+    `metrics` is the path of the figures for Prometheus, such as `/api/log/metrics`; with None, or
+    LOGSERVICE_METRICS off, nothing is counted.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class LogService:
         protocols: str | None = None,
         data: str | None = None,
         page: str | None = None,
+        metrics: str | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._db = db
@@ -61,6 +69,7 @@ class LogService:
         self._protocols = protocols
         self._data = data
         self._page = page
+        self._metrics = metrics
         if app is not None:
             self.init_app(app)
 
@@ -73,15 +82,17 @@ class LogService:
         settings = Settings.load(app.config)
         for name, value in settings.as_config().items():
             app.config.setdefault(name, value)
+        metrics = _metrics() if self._metrics is not None and settings.metrics else None
         app.extensions[EXTENSION] = State(
             settings=settings,
-            store=self._store(app, settings),
+            store=self._store(app, settings, metrics),
             authenticate=self._authenticate or auth.by_access_token,
             proxies=_checked(
                 "TRUSTED_PROXIES", lambda: TrustedProxies.parse(",".join(settings.trusted_proxies))
             ),
             rate_limiter=_rate_limiter(app, settings),
             retention=_checked("RETENTION", lambda: policy.parse(settings.retention)),
+            metrics=metrics,
         )
         routes.mount(
             app,
@@ -90,6 +101,7 @@ class LogService:
             protocols=self._protocols,
             data_prefix=self._data,
             page=self._page,
+            metrics=None if metrics is None else self._metrics,
             origins=settings.cors_origins,
         )
         app.cli.add_command(commands)
@@ -102,7 +114,7 @@ class LogService:
         """Store some events in the log of the current application; see `Logs.record_many`."""
         return current_logs().record_many(events)
 
-    def _store(self, app: Flask, settings: Settings) -> LogStore:
+    def _store(self, app: Flask, settings: Settings, observer: Observer | None) -> LogStore:
         host_engine = self._host_engine(app)
         shared = host_engine is not None and dialects.can_share(host_engine)
         url = settings.database_url if host_engine is None else host_engine.url
@@ -112,6 +124,7 @@ class LogService:
             waiting_time=settings.waiting_time,
             auto_create=settings.auto_create,
             shared=shared,
+            observer=observer,
         )
 
     def _host_engine(self, app: Flask) -> Engine | None:
@@ -121,6 +134,16 @@ class LogService:
         with app.app_context():
             engine = self._db.engine
         return engine if dialects.can_join(engine) else None
+
+
+def _metrics() -> Metrics:
+    """Return what counts for one application.
+
+    Loaded only now: when it is, prometheus_client decides for the whole process how it counts, and a host
+    that has use for it may want to say something about that first.
+    """
+    metrics: Metrics = import_module(".web.metrics", __package__).Metrics()
+    return metrics
 
 
 def _new_engine(app: Flask, settings: Settings, url: str | URL) -> Engine:

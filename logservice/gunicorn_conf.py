@@ -3,14 +3,13 @@
 Gunicorn ignores names it does not know, so settings of newer versions may stand here as well.
 """
 
-import logging
 import os
-import re
-from datetime import timedelta
-from typing import Any
-from urllib.parse import quote
 
-from gunicorn.glogging import Logger
+# Not relative, for a file of gunicorn's settings may also be run by itself.
+from logservice.metric_files import child_exit as child_exit
+from logservice.metric_files import on_exit as on_exit
+from logservice.metric_files import on_starting as on_starting
+from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
 
 
 def _whole_number(name: str, default: int) -> int:
@@ -23,41 +22,12 @@ def _whole_number(name: str, default: int) -> int:
     return int(text)
 
 
-class _MaskRequests(logging.Filter):
-    """Take out of the error log what a client sent beyond its path: it may hold an API key."""
-
-    _refused = re.compile(r"^(Invalid request from ip=\S+): .*", re.DOTALL)
-    _query = re.compile(r"\?\S*")
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = self._refused.sub(r"\1", record.getMessage())
-        record.msg, record.args = self._query.sub("?...", message), ()
-        return True
-
-
-class RequestLogger(Logger):
-    """Gunicorn's logger; no query reaches the error log and no control character the access log."""
-
-    def __init__(self, cfg: Any) -> None:
-        super().__init__(cfg)
-        self.error_log.addFilter(_MaskRequests())
-
-    def atoms(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> Any:
-        """Quote the path again: it comes decoded, and %0A in it would forge a line of the log."""
-        path = quote(environ.get("PATH_INFO", ""), encoding="latin-1")
-        if self.cfg.access_log_format != access_log_format:
-            return {**super().atoms(resp, req, environ, request_time), "U": path}
-        # No more than our own line needs: gunicorn copies every header of each request and answer.
-        return {
-            "t": self.now(),
-            "h": environ.get("REMOTE_ADDR", "-"),
-            "m": environ.get("REQUEST_METHOD"),
-            "U": path,
-            "s": str(resp.status).partition(" ")[0],
-            "B": resp.sent,
-            "M": request_time // timedelta(milliseconds=1),
-            "a": environ.get("HTTP_USER_AGENT", "-"),
-        }
+def _one_of(name: str, *choices: str) -> str:
+    """Read one of some words from the environment, the first by default, or end likewise."""
+    text = os.environ.get(name, "").strip().lower() or choices[0]
+    if text not in choices:
+        raise SystemExit(f"{name} must be one of {', '.join(choices)}, not {text!r}")
+    return text
 
 
 # This machine only: who else may connect is a decision, not a default.
@@ -81,8 +51,8 @@ worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
 # Newer versions open a socket for remote control; nothing here uses it. Gunicorn 23 has none.
 control_socket_disable = True
 
-# No %(r)s, %(q)s or %(f)s: the query of /api/log/token holds a key, and so may the referring page's.
 logger_class = RequestLogger
-accesslog = "-"
-access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms "%(a)s"'
+_access_log = _one_of("LOGSERVICE_ACCESS_LOG", "text", "json", "off")
+accesslog = None if _access_log == "off" else "-"
+access_log_format = JSON_FORMAT if _access_log == "json" else TEXT_FORMAT
 loglevel = os.environ.get("LOGSERVICE_LOG_LEVEL") or "info"

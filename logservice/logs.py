@@ -41,6 +41,7 @@ class Logs:
         given = fields if event is None else _merged(event, fields)
         accepted, rejected = sorted_out([given], _read, self.store.clock())
         if rejected:
+            self.store.observer.refused(len(rejected))
             raise InvalidValue(rejected[0].message)
         self.store.record(accepted)
 
@@ -54,6 +55,8 @@ class Logs:
         if len(given) > MOST_EVENTS:
             raise InvalidValue(f"events: more than {MOST_EVENTS} at once")
         accepted, rejected = sorted_out(given, _read, self.store.clock())
+        if rejected:
+            self.store.observer.refused(len(rejected))
         self.store.record(accepted)
         return Recorded(len(accepted), tuple(rejected))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
 from tests.clean_databases import CleanDatabases
+from tests.leaks import Listener, assert_nothing_leaked
 from tests.mariadb_server import MariaDB
 from tests.mariadb_server import private as private_mariadb
 from tests.postgresql_server import Server, running
@@ -51,6 +54,16 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("LOGSERVICE_") and not name.startswith("LOGSERVICE_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_is_logged() -> Iterator[None]:
+    """Have every test fail during which a key or a token is logged."""
+    listener = Listener()
+    logging.getLogger("logservice").addHandler(listener)
+    yield
+    logging.getLogger("logservice").removeHandler(listener)
+    assert listener.heard == []
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -111,10 +124,19 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def clean_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with tables and without rows: a copy takes less time than another."""
+    path = tmp_path_factory.mktemp("clean") / "logservice.db"
+    _create_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def lend(engine_name: str, request: pytest.FixtureRequest) -> Lend:
     """Lend a database without rows; SQLite's is a file in the folder that is given."""
     if engine_name == "sqlite":
-        return lambda folder: nullcontext(f"sqlite:///{folder / 'logservice.db'}")
+        clean: Path = request.getfixturevalue("clean_file")
+        return lambda folder: nullcontext(f"sqlite:///{shutil.copy(clean, folder / 'logservice.db')}")
     kind = "partitioned_databases" if engine_name == "partitioned" else "clean_databases"
     databases: CleanDatabases = request.getfixturevalue(kind)
     return lambda folder: databases.lent()
@@ -137,10 +159,17 @@ def gateway_engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def gateway_url(gateway_engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database for `tests.gateways`, as an operator would write it."""
-    if gateway_engine == "sqlite":
-        yield f"sqlite:///{tmp_path / 'gateway.db'}"
+    with gateway_database(gateway_engine, request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def gateway_database(engine: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """Give the URL of an empty database on an engine; SQLite's is a file in the folder."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder / 'gateway.db'}"
         return
-    fixture = {"postgresql": "postgresql", "mysql": "mariadb"}[gateway_engine]
+    fixture = {"postgresql": "postgresql", "mysql": "mariadb"}[engine]
     server: Server | MariaDB = request.getfixturevalue(fixture)
     name = f"gateway_{uuid.uuid4().hex[:12]}"
     server.create_database(name)
@@ -158,15 +187,30 @@ def clock() -> Clock:
 def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
     """Start the service on the database of the test: `make_app(MAX_BODY="1KB")`.
 
-    None stands for the default of the service itself. All are stopped at the end.
+    None stands for the default of the service itself. All are stopped at the end, and have left no key and no
+    token in their files.
     """
+    with _apps(db_url, tmp_path, clock) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_app(lend: Lend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeApp]:
+    """The same on one database for all tests of a module, none of which minds what another stored."""
+    folder = tmp_path_factory.mktemp("shared")
+    with lend(folder) as url, _apps(url, folder, Clock()) as make:
+        yield make
+
+
+@contextmanager
+def _apps(db_url: str, folder: Path, clock: Clock) -> Iterator[MakeApp]:
     apps: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
         defaults = {"DATABASE_URL": db_url, "TOKEN_RATE_LIMIT": "100000/minute"}
         given = {name: value for name, value in {**defaults, **settings}.items() if value is not None}
         config = {f"LOGSERVICE_{name}": value for name, value in given.items()}
-        app = create_app(config, instance_path=str(tmp_path))
+        app = create_app(config, instance_path=str(folder))
         store_of(app).clock = clock
         apps.append(app)
         return app
@@ -174,6 +218,7 @@ def make_app(db_url: str, tmp_path: Path, clock: Clock) -> Iterator[MakeApp]:
     yield make
     for app in apps:
         store_of(app).close()
+    assert_nothing_leaked(tmp_path)
 
 
 def store_of(app: Flask) -> LogStore:
@@ -185,7 +230,11 @@ def store_of(app: Flask) -> LogStore:
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
     """The service with its defaults, known to the people of `tests.rows`."""
-    app = make_app()
+    return with_everybody(make_app())
+
+
+def with_everybody(app: Flask) -> Flask:
+    """Return a service after the people of `tests.rows` were introduced to it."""
     store_of(app).write(introduce_everybody)
     return app
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ from sqlalchemy import create_engine
 
 from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
+from tests.leaks import assert_nothing_leaked
 
 TOKENS = {"root": "root-access-token-1", "gateway": "gateway-access-token-1", "alice": "alice-access-token-1"}
 #: How long the tests marked `load` go on.
@@ -29,15 +31,20 @@ ROLES = {"root": "admin", "gateway": "writer", "alice": "user"}
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: its port, its instance folder, its master process."""
+    """A running service: its port, its instance folder, its master process, and the file it prints into."""
 
     port: int
     folder: Path
     process: subprocess.Popen[bytes]
+    output: Path
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def printed(self) -> str:
+        """Return what the service has printed so far: its access log, its error log."""
+        return self.output.read_text()
 
     def open(self) -> http.client.HTTPConnection:
         """Return a connection that may be used for many requests."""
@@ -99,25 +106,27 @@ def _file_url(folder: Path) -> str:
 @contextmanager
 def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> Iterator[Service]:
     command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
-    process = subprocess.Popen(
-        [*command, "logservice.app:create_app()"],
-        env={
-            **os.environ,
-            "LOGSERVICE_INSTANCE_PATH": str(folder),
-            "LOGSERVICE_DATABASE_URL": url,
-            "LOGSERVICE_BIND": f"127.0.0.1:{port}",
-            **environ,
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    service = Service(port, folder, process)
-    try:
-        _wait_until_ready(service)
-        yield service
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=40) == 0
+    with tempfile.NamedTemporaryFile(prefix="logservice-printed-") as output:
+        process = subprocess.Popen(
+            [*command, "logservice.app:create_app()"],
+            env={
+                **os.environ,
+                "LOGSERVICE_INSTANCE_PATH": str(folder),
+                "LOGSERVICE_DATABASE_URL": url,
+                "LOGSERVICE_BIND": f"127.0.0.1:{port}",
+                **environ,
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        service = Service(port, folder, process, Path(output.name))
+        try:
+            _wait_until_ready(service)
+            yield service
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=40) == 0
+        assert_nothing_leaked(folder, service.output.read_bytes())
 
 
 def open_store(url: str) -> LogStore:

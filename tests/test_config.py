@@ -41,3 +41,9 @@ def test_nothing_and_0_are_no_cap(text: str, cap: int | None) -> None:
 def test_a_cap_whose_unit_is_missing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is less than 1MB; is a unit missing"):
         config.cap(text)
+
+
+def test_settings_do_not_show_what_is_secret() -> None:
+    settings = config.Settings(database_url="postgresql://log:a-password@db/log", metrics_token="a-token")
+    assert "a-password" not in repr(settings)
+    assert "a-token" not in repr(settings)

@@ -94,8 +94,17 @@ def code_blocks(name: str) -> list[str]:
     return re.findall(r"```\w*\n.*?```", text_of(name), flags=re.DOTALL)
 
 
-def test_both_readmes_show_the_same_code() -> None:
-    assert code_blocks("README.md") == code_blocks("README.zh-CN.md")
+@pytest.mark.parametrize("name", ["README", "docs/deploying", "docs/metrics"])
+def test_both_languages_show_the_same_code(name: str) -> None:
+    assert code_blocks(f"{name}.md") == code_blocks(f"{name}.zh-CN.md")
+
+
+def test_both_languages_list_the_same_metrics() -> None:
+    listed = [
+        re.findall(r"^\| `(\w+)` \| (\w+) \|", text_of(f"docs/metrics{end}"), re.M)
+        for end in (".md", ".zh-CN.md")
+    ]
+    assert listed[0] == listed[1]
 
 
 def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:

@@ -138,12 +138,13 @@ _TEXTS: dict[str, Callable[..., int]] = {
 class Check:
     """A check of a log, by samples or in `full`. It changes nothing, not even an older schema.
 
-    Samples are the newest day, the oldest and some in between; they take about `seconds` at most.
+    Samples are the newest day, the oldest and some in between; they take about `seconds` at most, SECONDS if
+    that is not given.
     """
 
-    def __init__(self, store: LogStore, *, full: bool = False, seconds: float = SECONDS) -> None:
+    def __init__(self, store: LogStore, *, full: bool = False, seconds: float | None = None) -> None:
         self._store = store
-        self._deadline = None if full else time.monotonic() + seconds
+        self._deadline = None if full else time.monotonic() + (SECONDS if seconds is None else seconds)
         version = store.version()
         self.report = Report(version, _standing(version), full)
         self.days: list[int] = []

@@ -19,6 +19,7 @@ from . import accounts, dialects, ids, pages, recording, retention, rollups, sch
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
+from .observing import Observer
 from .pages import Cursor, Page, Rows
 from .prepared import Reader
 from .queries import Query
@@ -37,8 +38,8 @@ class LogStore:
     """The log in one database. `engine` is made from `dialects.engine_settings`, or `shared` with a host.
 
     `waiting_time` is how long, in seconds, a write waits for its turn before Unavailable; `clock` gives the
-    time in epoch seconds; with `auto_create` missing tables are created on first use. Every verb raises
-    Unavailable when the database fails, and then nothing of it is stored.
+    time in epoch seconds; with `auto_create` missing tables are created on first use; `observer` is told what
+    is stored. Every verb raises Unavailable when the database fails, and then nothing of it is stored.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class LogStore:
         auto_create: bool = True,
         shared: bool = False,
         clock: Callable[[], float] = time.time,
+        observer: Observer | None = None,
     ) -> None:
         self.engine = engine
+        self.observer = observer or Observer()
         self.dialect = dialects.for_engine(engine, waiting_time=waiting_time, shared=shared)
-        self.writer = GroupCommitWriter(self.dialect)
+        self.writer = GroupCommitWriter(self.dialect, self.observer)
         self.clock = clock
         self._auto_create = auto_create
         self._created = threading.Lock()
@@ -126,6 +129,9 @@ class LogStore:
             return answer
         post = Post(new, answer, key)
         stored: str = self._write(self._record_together, post, post.claims())
+        # A repeat is answered with the text of the first post, never with this one.
+        if stored is answer:
+            self.observer.stored(len(new))
         return stored
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
@@ -225,6 +231,11 @@ class LogStore:
         """Return figures about the database file or server, for operators."""
         return self.dialect.status()
 
+    def space(self) -> dialects.Space:
+        """Return what the database takes on disk."""
+        with self._failing_clearly():
+            return self.dialect.space()
+
     def size(self) -> int:
         """Return about how many bytes the log takes, without room in its files that is free for new rows."""
         self.dialect.shorten()
@@ -234,6 +245,15 @@ class LogStore:
         """Return the version of the database's schema as it stands, None when it has no tables."""
         with self._failing_clearly(), self.dialect.reading() as connection:
             return schema.version_of(connection)
+
+    def be_ready(self) -> None:
+        """Raise Unavailable unless the database can be read and has the tables of this version."""
+        with self.reading() as connection:
+            found = schema.state(connection)
+            if found is schema.State.CURRENT:
+                schema.touch_tables(connection)
+        if found is not schema.State.CURRENT:
+            raise Unavailable(_wrong(found), retry_after=5)
 
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
@@ -257,7 +277,7 @@ class LogStore:
     def _prepare(self) -> None:
         if self._pid != os.getpid():
             self.dialect.reset_after_fork()
-            self.writer = GroupCommitWriter(self.dialect)
+            self.writer = GroupCommitWriter(self.dialect, self.observer)
             self._pid = os.getpid()
         if not self._ready:
             if not self._created.acquire(timeout=self.dialect.waiting_time):
@@ -275,7 +295,7 @@ class LogStore:
             found = self._state()
         if found is not schema.State.CURRENT:
             if not self._auto_create:
-                raise Unavailable(f"the database {found.value}; `logservice init-db` puts that right")
+                raise Unavailable(_wrong(found))
             self.create()
         self._ready = True
 
@@ -295,6 +315,10 @@ class LogStore:
             log.error("%s (%s)", message, detail)
             log.debug("the database error in full", exc_info=error)
             raise Unavailable(message, retry_after=5, detail=detail) from error
+
+
+def _wrong(found: schema.State) -> str:
+    return f"the database {found.value}; `logservice init-db` puts that right"
 
 
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from ..errors import Unavailable
+from .observing import Observer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -84,6 +85,7 @@ class _Job:
     item: Any
     claims: frozenset[Claim]
     is_long: bool
+    since: float = field(default_factory=time.monotonic)
     state: _State = _State.QUEUED
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
@@ -106,8 +108,9 @@ class _WorkFailed(Exception):
 class GroupCommitWriter:
     """Runs work from many threads in shared transactions."""
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: Writing, observer: Observer | None = None) -> None:
         self._writing = writing
+        self._observer = observer or Observer()
         self._queue: deque[_Job] = deque()
         self._long: deque[_Job] = deque()
         # Since when nobody else has written, and until when long work gives way if somebody does.
@@ -138,6 +141,7 @@ class GroupCommitWriter:
             self._start()
             self._changed.notify()
         if not job.done.wait(timeout) and self._withdraw(job):
+            self._observer.withdrawn()
             raise Unavailable(f"the database was locked for more than {timeout:g} seconds", retry_after=2)
         job.done.wait()
         if job.error is not None:
@@ -235,6 +239,14 @@ class GroupCommitWriter:
         now = time.monotonic()
         self._long_is_due = now + 2 * (now - began)
 
+    def _tell(self, jobs: Sequence[_Job], began: float) -> None:
+        """Tell the observer of a commit, once those who waited for it were let go."""
+        now = time.monotonic()
+        try:
+            self._observer.committed([began - job.since for job in jobs], now - began)
+        except Exception:
+            log.exception("a commit could not be counted; it stands")
+
     def _tidy(self) -> None:
         try:
             self._writing.tidy()
@@ -243,6 +255,7 @@ class GroupCommitWriter:
 
     def _commit(self, jobs: list[_Job]) -> None:
         """Do all work in one transaction; where any of it fails, again, piece by piece."""
+        began = time.monotonic()
         try:
             try:
                 self._in_transaction(jobs, self._together)
@@ -262,6 +275,8 @@ class GroupCommitWriter:
         else:
             for job in jobs:
                 job.done.set()
+            if jobs:
+                self._tell(jobs, began)
 
     def _in_transaction(self, jobs: list[_Job], do: Callable[[Connection, Sequence[_Job]], None]) -> None:
         if not jobs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from hmac import compare_digest
 from typing import Any
 
 from flask import Request, Response, g, request
@@ -57,12 +58,28 @@ def requires(*roles: str) -> Callable[[View], View]:
     return decorate
 
 
+def requires_scraper(view: View) -> View:
+    """Let only administrators and holders of LOGSERVICE_METRICS_TOKEN reach a view.
+
+    The token is looked at first, so that it opens the view while the database is away.
+    """
+    for_admins = requires("admin")(view)
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Response:
+        token = current_state().settings.metrics_token
+        is_known = bool(token) and compare_digest(bearer(request).encode(), token.encode())
+        return view(*args, **kwargs) if is_known else for_admins(*args, **kwargs)
+
+    return guarded
+
+
 def requires_key(view: View) -> View:
     """Let only holders of a known API key reach a view, not too many at a time from one address."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Response:
-        address = _client_address()
+        address = client_address()
         limiter = current_state().rate_limiter
         wait = limiter.hit(address) if limiter else 0
         if wait:
@@ -106,7 +123,8 @@ def _scope_of_key() -> Scope | None:
     return None
 
 
-def _client_address() -> str:
+def client_address() -> str:
+    """Return the address of whoever sent this request, seen through trusted proxies."""
     forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     return current_state().proxies.client_address(request.remote_addr, hops)

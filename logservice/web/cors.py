@@ -30,7 +30,7 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
         "origins": list(origins),
         "supports_credentials": False,
         "methods": ["GET", "POST", "DELETE"],
-        "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding"],
+        "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding", "X-Request-ID"],
         "always_send": False,
     }
     # Functions called after a request run in reverse order: this one sees what the library wrote.
@@ -38,7 +38,7 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
     resources: dict[str | re.Pattern[str], dict[str, Any]] = {rf"{re.escape(to_all)}/?$": for_all}
     if origins:
         resources[rf"(?!{re.escape(to_all)}/?$)({below})(/.*)?$"] = for_listed
-    CORS(app, resources=resources, expose_headers=["Retry-After"], intercept_exceptions=False)
+    CORS(app, resources=resources, expose_headers=["Retry-After", "X-Request-ID"], intercept_exceptions=False)
 
 
 def _naming_everything(path: str) -> Callable[[Response], Response]:

@@ -33,6 +33,7 @@ def store(raw_events: Sequence[Any], read: Read, key: IdempotencyKey | None) -> 
     """
     accepted, rejected = sorted_out(raw_events, read, current_state().store.clock())
     if rejected and not accepted:
+        current_state().store.observer.refused(len(rejected))
         first = f"the first, index {rejected[0].index}: {rejected[0].message}"
         raise ApiError(400, f"none of {len(rejected)} events was valid; {first}")
     return record(accepted, rejected, key)
@@ -40,8 +41,11 @@ def store(raw_events: Sequence[Any], read: Read, key: IdempotencyKey | None) -> 
 
 def record(accepted: Sequence[Record], rejected: Sequence[Rejected], key: IdempotencyKey | None) -> str:
     """Store what was accepted and return the answer, as `store` does."""
+    store = current_state().store
+    if rejected:
+        store.observer.refused(len(rejected))
     answer = orjson.dumps({"accepted": len(accepted), "rejected": rejected}).decode()
-    return current_state().store.record(accepted, key=key, answer=answer)
+    return store.record(accepted, key=key, answer=answer)
 
 
 def reader(source: Source) -> Read:

@@ -52,10 +52,13 @@ def recorded(answer: str) -> Response:
     return Response(f'{{"success":true,"message":"","data":{answer}}}'.encode(), mimetype="application/json")
 
 
-def failure(error: ApiError) -> Response:
-    """Return `{"success": false, "message": ...}` with the status of the error, or 200 for old clients."""
+def failure(error: ApiError, *, for_machines: bool = False) -> Response:
+    """Return `{"success": false, "message": ...}` with the status of the error, or 200 for old clients.
+
+    What is asked `for_machines`, such as probes, keeps its status: they look at nothing else.
+    """
     body = orjson.dumps({"success": False, "message": error.message})
-    legacy = current_state().settings.legacy_status and error.status != 401
+    legacy = current_state().settings.legacy_status and error.status != 401 and not for_machines
     response = Response(body, status=200 if legacy else error.status, mimetype="application/json")
     response.headers.update(error.headers)
     return response

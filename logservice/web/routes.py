@@ -8,9 +8,10 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import admin, cloudevents, cors, dashboard, data, own, public, traces
+from . import admin, cloudevents, cors, dashboard, data, observing, own, public, traces
 from .ingest import events_bp, sources_bp
 from .responses import ApiError, failure, from_domain, from_http
+from .scraping import bp as metrics_bp
 
 # Nested, so that a host's own `admin` blueprint does not clash with ours.
 root = Blueprint("logservice", __name__)
@@ -24,14 +25,16 @@ def never_stored(response: Response) -> Response:
     return response
 
 
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp):
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp):
     top.after_request(never_stored)
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, dashboard.bp):
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp, dashboard.bp):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     top.register_error_handler(HTTPException, from_http)
 # OTLP has answers of its own.
 traces.bp.after_request(never_stored)
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, traces.bp, metrics_bp, dashboard.bp):
+    observing.observe(top)
 
 
 def mount(
@@ -42,6 +45,7 @@ def mount(
     protocols: str | None,
     data_prefix: str | None,
     page: str | None,
+    metrics: str | None,
     origins: Sequence[str],
 ) -> None:
     """Register the routes on an application below the prefixes it chose; see `LogService`."""
@@ -60,4 +64,6 @@ def mount(
         listed.append(data_prefix)
     if page is not None:
         app.register_blueprint(dashboard.bp, url_prefix=page)
+    if metrics is not None:
+        app.register_blueprint(metrics_bp, url_prefix=metrics)
     cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import traces
+from . import observing, traces
 from .responses import ApiError, domain_error, failure, http_error, success
 from .routes import never_stored
 from .state import current_state
@@ -25,6 +25,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, lambda error: _failure(http_error(error)))
     app.register_error_handler(Exception, _mistake)
     app.after_request(_api_never_stored)
+    # Besides the routes of blueprints, which are observed anyhow, all that leads nowhere.
+    observing.observe(app)
+    log.addFilter(observing.naming_requests)
     app.add_url_rule("/healthz", "healthz", _healthz, strict_slashes=False)
     app.add_url_rule("/readyz", "readyz", _readyz, strict_slashes=False)
 
@@ -49,6 +52,9 @@ def _healthz() -> Response:
 
 
 def _readyz() -> Response:
-    """The database answers too."""
-    current_state().store.count_all()
+    """The database answers too, and is of this version; if not, the status says so even to old clients."""
+    try:
+        current_state().store.be_ready()
+    except LogServiceError as error:
+        return failure(domain_error(error), for_machines=True)
     return success("ok")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import current_app
 
@@ -12,6 +13,9 @@ from ..store.store import LogStore
 from .addresses import TrustedProxies
 from .principal import Authenticate
 from .ratelimit import RateLimiter
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 EXTENSION = "logservice"
 
@@ -26,6 +30,8 @@ class State:
     proxies: TrustedProxies
     rate_limiter: RateLimiter | None
     retention: tuple[Rule, ...]
+    #: None where nothing is counted.
+    metrics: Metrics | None = None
 
 
 def current_state() -> State:

@@ -48,13 +48,13 @@ def test_a_date_is_typed_whole_before_it_counts(open_page: OpenPage) -> None:
 def test_a_click_after_typing_counts_as_well_as_what_was_typed(open_page: OpenPage) -> None:
     page = open_page("#/logs", user="root")
     page.fill("input[name=username]", "bob")
-    page.click("text=30 days")
+    page.click("text=30 days", delay=100)
     page.wait_for_url("**username=bob**")
     assert "range=30d" in page.url
     settled(page)
     assert total(page) == BOBS_CALLS
     page.fill("input[name=model_name]", "claude%")
-    page.click("text=Export")
+    page.click("text=Export", delay=100)
     expect(page.locator("dialog")).to_contain_text(f"{BOBS_CALLS} rows match")
     assert "model_name=claude" in page.url
 

@@ -1,10 +1,9 @@
-"""A gateway moves in: every row once, its people with their keys, whatever database it has."""
+"""A gateway moves in and goes on: what is new comes, whatever is not that gateway is refused."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -60,77 +59,6 @@ def beside(folder: Path, name: str) -> Iterator[tuple[Engine, str]]:
     engine = engine_of(url)
     yield engine, url
     engine.dispose()
-
-
-# What arrives
-
-
-def test_every_row_arrives_once_with_all_it_says(filled: Filled, take: Import, log: LogStore) -> None:
-    taken = take()
-
-    assert facts_in(log) == facts_of(filled)
-    assert buckets(log) == rebuilt(log)
-    refused = {row_id: reason for batch in taken for row_id, reason in batch.found.refused.items()}
-    assert set(refused) == {row["id"] for row in filled.logs if not can_be_stored(row)}
-    assert all("created_at: 0 is before 1970" in reason for reason in refused.values())
-
-
-def test_kinds_without_a_name_are_counted(filled: Filled, take: Import) -> None:
-    unknown = sum((batch.found.unknown_kinds for batch in take()), Counter[int]())
-
-    assert unknown == Counter({42: 1, -1: 1})
-
-
-def test_people_enter_with_what_they_have(filled: Filled, take: Import, log: LogStore) -> None:
-    take()
-
-    for user in filled.users:
-        secret = (user["access_token"] or "").strip()
-        may_enter = bool(secret) and user["status"] in (1, None) and not user.get("deleted_at")
-        found = log.user_of(secret) if secret else None
-        assert (found is not None) is may_enter, user
-        assert found is None or found.id == user["id"]
-        assert found is None or (found.role == "admin") is ((user["role"] or 0) >= 10)
-
-
-def test_keys_open_the_rows_of_their_token(filled: Filled, take: Import, log: LogStore) -> None:
-    take()
-
-    welcome = {
-        user["id"] for user in filled.users if user["status"] in (1, None) and not user.get("deleted_at")
-    }
-    for token in filled.tokens:
-        key = (token["key"] or "").strip()
-        opens = token["status"] != 2 and not token.get("deleted_at") and token["user_id"] in welcome
-        scope = log.scope_of_key(f"sk-{key}") if key else None
-        assert (scope is not None) is (opens and bool(key)), token
-        assert scope is None or scope.token_ids == (token["id"],)
-
-
-def test_rows_with_a_token_name_only_are_tied_to_the_one_of_that_user(
-    filled: Filled, take: Import, log: LogStore
-) -> None:
-    take()
-
-    bearers = Counter((token["user_id"], token["name"]) for token in filled.tokens)
-    by_name = {(token["user_id"], token["name"]): token["id"] for token in filled.tokens}
-    nameless = [row for row in filled.logs if can_be_stored(row) and not row.get("token_id")]
-    expected = Counter(
-        by_name[key] if bearers[key] == 1 else 0
-        for row in nameless
-        if (key := (row["user_id"] or 0, row["token_name"] or ""))[1]
-    )
-    given = Counter(row["token_id"] for row in filled.logs if can_be_stored(row) and row.get("token_id"))
-    found = Counter(row["token_id"] for row in raw_rows(log) if row["token_name"] or row["token_id"])
-    assert found == expected + given
-
-
-def test_channels_bear_their_names(filled: Filled, take: Import, log: LogStore) -> None:
-    take()
-
-    names = {channel["id"]: channel["name"] or "" for channel in filled.channels}
-    assert all(row["channel_name"] == names.get(row["channel_id"], "") for row in raw_rows(log))
-    assert any(row["channel_name"] for row in raw_rows(log))
 
 
 @on_sqlite

@@ -251,7 +251,7 @@ def test_reading_a_deleted_file_says_so(store: LogStore, path: Path) -> None:
 
 
 def test_a_database_without_tables_says_what_to_do(open_store: Any, tmp_path: Path) -> None:
-    (tmp_path / "logservice.db").touch()
+    (tmp_path / "logservice.db").write_bytes(b"")
 
     with pytest.raises(Unavailable, match="init-db"):
         open_store(auto_create=False).count_all()

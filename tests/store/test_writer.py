@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, event
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import recording
+from logservice.store.observing import Observer
 from logservice.store.store import LogStore
 from tests.store_rows import at_once, buckets, contents, make_record, raw_rows, rebuilt, within
 
@@ -211,3 +213,63 @@ def test_what_cannot_be_tidied_up_fails_no_write(open_store: Any, monkeypatch: p
     monkeypatch.setattr(store.dialect, "tidy", fail)
     for is_long in (False, True, False):
         assert within(10, lambda is_long=is_long: store.write(lambda connection: 1, is_long=is_long)) == 1
+
+
+class Counting(Observer):
+    """Counts pieces of work that were committed, and those that were given up."""
+
+    def __init__(self) -> None:
+        self.done, self.given_up = 0, 0
+
+    def committed(self, waits: Sequence[float], seconds: float) -> None:
+        assert all(wait >= 0 for wait in waits)
+        assert seconds >= 0
+        self.done += len(waits)
+
+    def withdrawn(self) -> None:
+        self.given_up += 1
+
+
+def nothing(connection: Connection) -> None:
+    """Work that does nothing."""
+
+
+def test_an_observer_is_told_what_is_committed_and_what_is_given_up(open_store: Any) -> None:
+    counting = Counting()
+    store = open_store(waiting_time=0.1, observer=counting)
+    store.write(nothing)
+    with busy(store), pytest.raises(Unavailable):
+        store.write(nothing)
+    store.close()
+    # What keeps the writer busy is committed as well.
+    assert (counting.done, counting.given_up) == (2, 1)
+
+
+def test_an_observer_that_fails_harms_nobody(open_store: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Observer):
+        def committed(self, waits: Sequence[float], seconds: float) -> None:
+            raise RuntimeError("no figures today")
+
+    store = open_store(observer=Failing())
+    for _ in range(2):
+        store.record([make_record()])
+    store.close()
+    assert store.count_raw() == 2
+    assert "could not be counted" in caplog.text
+
+
+def test_a_forked_process_goes_on_telling_its_observer(open_store: Any) -> None:
+    counting = Counting()
+    store = open_store(observer=counting)
+    store.write(nothing)
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        store.write(nothing)
+        store.close()
+        os.write(sender, str(counting.done).encode())
+        os._exit(0)
+    os.close(sender)
+    with open(receiver) as told:
+        assert told.read() == "2"
+    assert os.waitpid(child, 0)[1] == 0

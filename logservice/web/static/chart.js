@@ -1,12 +1,14 @@
 // Stacked bars over time. uPlot draws them; what a click means, the legend and the table behind it are ours.
 
 import { button, element, fill } from "./dom.js";
-import { clock, day, shortDay } from "./format.js";
+import { clock, day, shortDay, shortMonth } from "./format.js";
 import { t } from "./i18n.js";
 import { isNamed } from "./series.js";
 
 /** How wide a label below the bars is, with some room at its right, in pixels. */
 const LABEL = 64;
+/** Days of more than one year would need it beside them. */
+const YEAR = 360 * 86400;
 
 /** Make a chart; `format` and `formatShort` write values, `filter(name)` is called with what was clicked. */
 export function barChart({ starts, series }, options) {
@@ -71,7 +73,8 @@ function axes(starts, { formatShort, interval }) {
   const ink = style("--muted");
   const font = `12px ${style("--font")}`;
   const grid = { stroke: style("--line"), width: 1 };
-  const labels = (_, splits) => splits.map(interval === "hour" ? hourLabel : shortDay);
+  const dayLabel = starts.at(-1) - starts[0] > YEAR ? shortMonth : shortDay;
+  const labels = (_, splits) => splits.map(interval === "hour" ? hourLabel : dayLabel);
   const splits = (plot) => labelled(starts, interval, plot.bbox.width / devicePixelRatio / LABEL);
   const times = { stroke: ink, font, grid: { show: false }, ticks: { show: false }, size: 26, gap: 6, align: 1, splits, values: labels };
   const size = (_, values) => 16 + 7 * Math.max(6, ...(values ?? []).map((value) => value.length));

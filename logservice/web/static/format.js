@@ -90,6 +90,11 @@ export function shortDay(seconds) {
   return format(Intl.DateTimeFormat, { month: "short", day: "numeric" }).format(seconds * 1000);
 }
 
+/** Epoch seconds as the month of a short text, for years of them: Oct 2026, 2026年10月. */
+export function shortMonth(seconds) {
+  return format(Intl.DateTimeFormat, { month: "short", year: "numeric" }).format(seconds * 1000);
+}
+
 /** Bytes as 12.3 MB. */
 export function bytes(value) {
   const units = ["B", "kB", "MB", "GB", "TB"];

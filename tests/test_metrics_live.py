@@ -1,0 +1,110 @@
+"""Figures of several worker processes: whichever is asked tells the sums of all, and of those that ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logservice import metric_files
+from tests.serving import Service, send, serving
+
+TOKEN = {"Authorization": "Bearer the-token-of-prometheus"}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    environ = {
+        "LOGSERVICE_METRICS_TOKEN": "the-token-of-prometheus",
+        metric_files.FOLDER: str(tmp_path / "figures"),
+    }
+    (tmp_path / "figures").mkdir()
+    # Left by an earlier run, in a form that would spoil every scrape.
+    (tmp_path / "figures" / "counter_1.db").write_bytes(b"\xff" * 100)
+    with serving(tmp_path, workers=2, environ=environ) as found:
+        yield found
+
+
+def scrape(service: Service) -> dict[str, float]:
+    connection = service.open()
+    try:
+        connection.request("GET", "/metrics", headers=TOKEN)
+        response = connection.getresponse()
+        assert response.status == 200
+        lines = response.read().decode().splitlines()
+    finally:
+        connection.close()
+    return {name: float(number) for name, number in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+def post(service: Service, *, times: int) -> None:
+    for _ in range(times):
+        connection = service.open()
+        status, _ = send(connection, "POST", "/api/log/", user="gateway", body=[{}, {"bogus": 1}])
+        connection.close()
+        assert status == 200
+
+
+def workers(service: Service) -> set[int]:
+    """Return the processes that have counted anything."""
+    files = (service.folder / "figures").glob("counter_*.db")
+    return {int(re.findall(r"\d+", file.name)[0]) for file in files}
+
+
+def test_every_worker_tells_the_sums_of_all_and_none_is_lost_with_a_worker(service: Service) -> None:
+    posted = 0
+    while len(workers(service)) < 2 and posted < 2000:
+        post(service, times=20)
+        posted += 20
+    assert len(workers(service)) == 2
+    # Connections go to either worker, and both say the same.
+    told = Counter(scrape(service)["logservice_events_ingested_total"] for _ in range(10))
+    assert told == {posted: 10}
+    samples = scrape(service)
+    assert samples["logservice_events_refused_total"] == posted
+    assert samples["logservice_commit_size_sum"] == posted
+    assert samples["logservice_rows"] == posted
+
+    os.kill(min(workers(service)), signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while "was sent SIGKILL" not in service.printed():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    post(service, times=5)
+    assert scrape(service)["logservice_events_ingested_total"] == posted + 5
+
+
+def test_a_folder_of_its_own_is_in_memory_and_goes_with_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(metric_files.FOLDER, "")
+    metric_files.on_starting(None)
+    first = Path(os.environ[metric_files.FOLDER])
+    assert list(first.iterdir()) == []
+    # A gunicorn that takes the place of another inherits its environment, and must leave its folder alone.
+    metric_files.on_starting(None)
+    second = Path(os.environ[metric_files.FOLDER])
+    metric_files.on_exit(None)
+    assert first.exists()
+    assert not second.exists()
+    first.rmdir()
+
+
+def test_a_given_folder_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(metric_files.FOLDER, str(tmp_path))
+    (tmp_path / "histogram_7.db").touch()
+    (tmp_path / "somebody-s.txt").touch()
+    metric_files.on_starting(None)
+    metric_files.on_exit(None)
+    assert [path.name for path in tmp_path.iterdir()] == ["somebody-s.txt"]
+
+
+def test_gunicorn_s_hooks_are_there_whichever_way_it_is_started() -> None:
+    settings = runpy.run_path(str(Path(metric_files.__file__).parent.parent / "gunicorn.conf.py"))
+    for name in ("on_starting", "on_exit", "child_exit"):
+        assert settings[name] is getattr(metric_files, name)

@@ -1,0 +1,140 @@
+"""What gunicorn writes: a line for each request, as text or JSON, and never a query, a key or a token."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from logservice.masking import mask, mask_path
+from tests.serving import Service, serving
+
+KEY = "sk-somebody-s-own-key-0001"
+TOKEN = "3wBmCbNLhkum7C-SiFdAC1I7X4LWpld1KYvn1Z2yDt8"
+CLIENT = "203.0.113.7"
+
+
+@pytest.fixture(scope="module", params=["text", "json", "off"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """How the access log is written."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def service(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    environ = {"LOGSERVICE_ACCESS_LOG": kind, "LOGSERVICE_TRUSTED_PROXIES": "127.0.0.1"}
+    with serving(tmp_path_factory.mktemp("log"), workers=1, environ=environ) as found:
+        yield found
+
+
+def call(service: Service, path: str, **headers: str) -> None:
+    connection = service.open()
+    try:
+        connection.request("GET", path, headers=headers)
+        connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def call_raw(service: Service, request: str) -> bytes:
+    """Send what no client would, and return all that is answered."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(request.encode("latin-1"))
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def entries(service: Service, request_id: str) -> list[dict[str, Any]]:
+    """Return what the access log says of a request, whichever way; that is written after the answer."""
+    found: list[str] = []
+    deadline = time.monotonic() + 10
+    while not found and time.monotonic() < deadline:
+        found = [line for line in service.printed().splitlines() if request_id in line]
+    return [json.loads(line) if line.startswith("{") else text_entry(line) for line in found]
+
+
+def text_entry(line: str) -> dict[str, Any]:
+    pattern = r'\[.+?\] (\S+) "(\S+) (\S+)" (\d+) (\d+) (\d+)ms "(.*)" (\S+)'
+    names = ("client", "method", "path", "status", "bytes", "duration_ms", "user_agent", "request_id")
+    found = re.fullmatch(pattern, line)
+    assert found is not None, line
+    return {
+        name: int(text) if text.isdecimal() else text
+        for name, text in zip(names, found.groups(), strict=True)
+    }
+
+
+def test_a_line_tells_who_asked_what_and_what_became_of_it(service: Service, kind: str) -> None:
+    headers = {"X-Request-ID": "one-of-mine", "X-Forwarded-For": CLIENT, "User-Agent": "tests/1"}
+    call(service, f"/api/log/token?key={KEY}", **headers)
+    if kind == "off":
+        assert "one-of-mine" not in service.printed()
+        return
+    [entry] = entries(service, "one-of-mine")
+    told = {
+        "client": CLIENT,
+        "method": "GET",
+        "path": "/api/log/token",
+        "status": 200,
+        "user_agent": "tests/1",
+    }
+    assert told.items() <= entry.items()
+    assert entry["bytes"] > 0
+    if kind == "json":
+        assert entry["route"] == "/api/log/token"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", entry["time"])
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (f"/api/log/token/{KEY}", "/api/log/token/..."),
+        (f"/api/log/token/{TOKEN}?key={KEY}", "/api/log/token/..."),
+        ("/api/log/%0A[forged]%20line", "/api/log/%0A%5Bforged%5D%20line"),
+        ("/api/logs/tokn", "/api/logs/tokn"),
+        (f"/static/0000/{TOKEN}", "/static/0000/..."),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_shown_without_what_may_be_secret(
+    service: Service, kind: str, path: str, shown: str
+) -> None:
+    name = f"path-{abs(hash(path)) % 10**8}"
+    call(service, path, **{"X-Request-ID": name, "User-Agent": f"with {KEY} and {TOKEN} and \x85"})
+    if kind == "off":
+        return
+    [entry] = entries(service, name)
+    assert entry["path"] == shown
+    assert entry["user_agent"] == "with sk-... and ... and ?"
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        f"GET /api/log/token?key={KEY} HTTP/9.9",
+        f"GET /api/log/token?key={KEY} and more HTTP/1.1",
+        f"g#t /api/log/token?key={KEY} HTTP/1.1",
+        f"GET /api/log/token?key={KEY}{'x' * 9000} HTTP/1.1",
+        f"GET /api/log/token?key={KEY} HTTP/1.1\r\nBad Header: {KEY}",
+        f"GET /api/log/token?key={KEY} HTTP/1.1\r\nTransfer-Encoding: {KEY}",
+        f"GET /{KEY} HTTP/1.1\r\nAuthorization: {KEY}\r\n {KEY}",
+        f"POST /api/log/{KEY} HTTP/1.1\r\nContent-Length: {KEY}",
+    ],
+)
+def test_a_request_that_gunicorn_refuses_leaves_nothing_of_it(service: Service, request_line: str) -> None:
+    answer = call_raw(service, f"{request_line}\r\nHost: localhost\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] [45]", answer), answer
+    assert KEY not in service.printed()
+    assert "sk-" not in service.printed().replace("sk-...", "")
+
+
+def test_masks_leave_what_is_no_secret() -> None:
+    plain = "task-force desk-top risk-assessment 7d7f906cd5282639 123e4567-e89b-12d3-a456-426614174000"
+    assert mask(plain) == plain
+    assert mask_path("/api/log/self/export") == "/api/log/self/export"
+    assert mask(f"(SK-{'a' * 9}) {TOKEN}.") == "(sk-...) ...."

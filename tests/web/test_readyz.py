@@ -1,0 +1,48 @@
+"""`/readyz`: the database answers and is of this version. `/healthz`: the process answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from logservice.store import schema
+from logservice.store.store import LogStore
+from tests.answers import assert_error, assert_ok
+
+VERSION = "UPDATE log_alembic_version SET version_num = '{}'"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend", "reason"),
+    [
+        (VERSION.format("9999"), VERSION.format(schema.newest_version()), "schema version 9999"),
+        (VERSION.format("0004"), VERSION.format(schema.newest_version()), "older schema"),
+        *(
+            (f"ALTER TABLE {table} RENAME TO away", f"ALTER TABLE away RENAME TO {table}", "no tables yet")
+            for table in ("log_records", "log_usage_site", "log_marks")
+        ),
+    ],
+    ids=["newer", "older", "without rows", "without buckets", "without marks"],
+)
+def test_a_database_that_cannot_serve_is_told_with_the_reason(
+    client: FlaskClient, client_with: Any, store: LogStore, spoil: str, mend: str, reason: str
+) -> None:
+    old: FlaskClient = client_with(LEGACY_STATUS="1")
+    assert assert_ok(client.get("/readyz")) == assert_ok(old.get("/readyz")) == "ok"
+    store.write(lambda connection: connection.exec_driver_sql(spoil))
+    for one in (client, old):
+        answer = one.get("/readyz")
+        assert_error(answer, 503, reason)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert assert_ok(one.get("/healthz")) == "ok"
+    store.write(lambda connection: connection.exec_driver_sql(mend))
+    assert assert_ok(client.get("/readyz")) == "ok"
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
+def test_tables_that_may_not_be_created_are_missed(make_app: Any) -> None:
+    client = make_app(AUTO_CREATE="0").test_client()
+    assert_error(client.get("/readyz"), 503, "no tables yet; `logservice init-db`")
+    assert assert_ok(client.get("/healthz")) == "ok"
