@@ -6,11 +6,16 @@ ENGINE ?= sqlite
 # More than processors: half of the time tests wait, for servers and disks.
 JOBS ?= 3
 VENV := .venv
+LOWEST := .venv-lowest
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt
+# What touches every dependency, and needs none of the programs that are only there to test with.
+WEB := admin own stat envelope ingest token traces export idempotency health page_mounted
+CORE := tests/test_config.py tests/test_logs.py tests/exports tests/store/test_schema.py \
+  $(WEB:%=tests/web/test_%.py) tests/hosts/test_manners.py tests/hosts/test_databases.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint check format bench clean
+.PHONY: help run demo test lowest lint check format bench clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +28,9 @@ demo: $(VENV)/.installed  ## Serve a separate database with 50,000 rows, an admi
 
 test: $(VENV)/.installed-dev  ## Run the tests; some of them: make test ARGS="-k purge"
 	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+lowest: $(LOWEST)/.installed  ## Run the tests of the core with the lowest versions that setup.cfg allows
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) $(or $(ARGS),$(CORE))
 
 lint: $(VENV)/.installed-dev  ## Look at format, lint and types; change nothing
 	$(VENV)/bin/ruff format --check .
@@ -39,7 +47,7 @@ bench: $(VENV)/.installed-dev  ## Measure against a gateway's own table: make be
 	@exec $(VENV)/bin/python -m benchmarks --rows $(ROWS) --engine $(ENGINE) $(ARGS)
 
 clean:  ## Remove .venv and caches; instance/ and its databases stay
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file that venv writes last: a half-made environment has none, and is made anew.
@@ -60,3 +68,11 @@ $(VENV)/.installed-dev: $(DESCRIPTION) | $(VENV)/bin/activate
 	@echo "Installing logservice and its development tools into $(VENV) ..."
 	@$(INSTALL) -e '.[dev]'
 	@touch $(VENV)/.installed $@
+
+$(LOWEST)/.installed: $(DESCRIPTION) tests/lowest_versions.py
+	@echo "Installing the lowest versions into $(LOWEST) ..."
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(PYTHON) -m tests.lowest_versions > $(LOWEST)/constraints.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt \
+	  -e '.[postgres,mysql,otlp,archive]' pytest pytest-xdist hypothesis googleapis-common-protos
+	@touch $@

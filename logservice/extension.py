@@ -20,7 +20,7 @@ from .store.observing import Observer
 from .store.store import LogStore
 from .web import auth, routes
 from .web.addresses import TrustedProxies
-from .web.principal import Authenticate
+from .web.principal import Authenticate, ResolveKey
 from .web.ratelimit import Rate, RateLimiter
 from .web.state import EXTENSION, State
 
@@ -33,18 +33,22 @@ T = TypeVar("T")
 class LogService:
     """Mounts the log into an application.
 
-    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply. `db` is
-    the host's Flask-SQLAlchemy instance: on PostgreSQL the log lives in its database, and uses its engine if
-    that speaks through psycopg 3. On SQLite the log reads and writes in its own way: there, and without `db`,
-    it opens the database of its settings. `engine` is one made from `dialects.engine_settings`, for the log
-    alone.
+    `authenticate(request)` returns a Principal or None; without it the built-in access tokens apply.
+    `resolve_key(key)` returns the token ids of one of the host's own API keys, or None; without it the keys
+    apply that are registered here.
+    `db` is the host's Flask-SQLAlchemy instance, and `bind_key` one of its binds, else its default database.
+    On PostgreSQL the log lives there, and uses the host's engine if that speaks through psycopg 3. On SQLite
+    the log reads and writes in its own way: in the file of a bind, or in a file of its own beside the
+    default database. Without `db`, and where that is an engine we do not know, it opens the database of its
+    settings. `engine` is one made from `dialects.engine_settings`, for the log alone.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events. The paths that
     protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given.
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
-    `page` is the prefix of the web page and of its files, such as `/api/log/page`; None mounts none.
-    `metrics` is the path of the figures for Prometheus, such as `/api/log/metrics`; with None, or
-    LOGSERVICE_METRICS off, nothing is counted.
+    `page` is the prefix of the web page and of its files; None mounts none.
+    `metrics` is the path of the figures for Prometheus; with None, or LOGSERVICE_METRICS off, nothing is
+    counted.
+    True stands for `/ingest`, `/data`, `/page` or `/metrics` below `url_prefix`.
     """
 
     def __init__(
@@ -52,24 +56,30 @@ class LogService:
         app: Flask | None = None,
         *,
         authenticate: Authenticate | None = None,
+        resolve_key: ResolveKey | None = None,
         db: SQLAlchemy | None = None,
+        bind_key: str | None = None,
         engine: Engine | None = None,
         url_prefix: str = "/api/log",
-        ingest: str | None = None,
+        ingest: str | bool | None = None,
         protocols: str | None = None,
-        data: str | None = None,
-        page: str | None = None,
-        metrics: str | None = None,
+        data: str | bool | None = None,
+        page: str | bool | None = None,
+        metrics: str | bool | None = None,
     ) -> None:
+        if bind_key is not None and db is None:
+            raise InvalidValue("bind_key: needs db, the Flask-SQLAlchemy instance that has the bind")
         self._authenticate = authenticate
+        self._resolve_key = resolve_key
         self._db = db
+        self._bind_key = bind_key
         self._own_engine = engine
-        self._url_prefix = url_prefix
-        self._ingest = ingest
+        self._url_prefix = url_prefix.rstrip("/")
+        self._ingest = self._below("ingest", ingest)
         self._protocols = protocols
-        self._data = data
-        self._page = page
-        self._metrics = metrics
+        self._data = self._below("data", data)
+        self._page = self._below("page", page)
+        self._metrics = self._below("metrics", metrics)
         if app is not None:
             self.init_app(app)
 
@@ -87,6 +97,7 @@ class LogService:
             settings=settings,
             store=self._store(app, settings, metrics),
             authenticate=self._authenticate or auth.by_access_token,
+            resolve_key=self._resolve_key,
             proxies=_checked(
                 "TRUSTED_PROXIES", lambda: TrustedProxies.parse(",".join(settings.trusted_proxies))
             ),
@@ -108,32 +119,52 @@ class LogService:
 
     def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         """Store one event in the log of the current application; see `Logs.record`."""
-        current_logs().record(event, **fields)
+        current_logs.record(event, **fields)
 
     def record_many(self, events: Iterable[Mapping[str, Any]]) -> Recorded:
         """Store some events in the log of the current application; see `Logs.record_many`."""
-        return current_logs().record_many(events)
+        return current_logs.record_many(events)
+
+    def _below(self, name: str, given: str | bool | None) -> str | None:
+        """Return the prefix of routes that are mounted if they are asked for."""
+        if given is True:
+            return f"{self._url_prefix}/{name}"
+        return None if given is False else given
 
     def _store(self, app: Flask, settings: Settings, observer: Observer | None) -> LogStore:
         host_engine = self._host_engine(app)
         shared = host_engine is not None and dialects.can_share(host_engine)
-        url = settings.database_url if host_engine is None else host_engine.url
         engine = host_engine if shared else self._own_engine
+        if engine is None:
+            url, folder = self._database(app, settings, host_engine)
+            engine = create_engine(
+                **dialects.engine_settings(url, folder, waiting_time=settings.waiting_time)
+            )
         return LogStore(
-            engine or _new_engine(app, settings, url),
+            engine,
             waiting_time=settings.waiting_time,
             auto_create=settings.auto_create,
             shared=shared,
             observer=observer,
         )
 
+    def _database(self, app: Flask, settings: Settings, host_engine: Engine | None) -> tuple[str | URL, str]:
+        """Return the URL of the log's database, and the folder in which a relative file lies."""
+        if host_engine is None:
+            return settings.database_url, app.instance_path
+        if self._bind_key is not None or dialects.can_join(host_engine):
+            return host_engine.url, app.instance_path
+        file = dialects.file_of(host_engine)
+        return settings.database_url, app.instance_path if file is None else str(file.parent)
+
     def _host_engine(self, app: Flask) -> Engine | None:
-        """Return the engine of the host if the log can live in its database."""
         if self._db is None:
             return None
         with app.app_context():
-            engine = self._db.engine
-        return engine if dialects.can_join(engine) else None
+            engines = self._db.engines
+        if self._bind_key not in engines:
+            raise InvalidValue(f"bind_key: SQLALCHEMY_BINDS of this application has no {self._bind_key!r}")
+        return engines[self._bind_key]
 
 
 def _metrics() -> Metrics:
@@ -144,11 +175,6 @@ def _metrics() -> Metrics:
     """
     metrics: Metrics = import_module(".web.metrics", __package__).Metrics()
     return metrics
-
-
-def _new_engine(app: Flask, settings: Settings, url: str | URL) -> Engine:
-    database = dialects.engine_settings(url, app.instance_path, waiting_time=settings.waiting_time)
-    return create_engine(**database)
 
 
 def _rate_limiter(app: Flask, settings: Settings) -> RateLimiter | None:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from flask import current_app, has_app_context
+from werkzeug.local import LocalProxy
 
 from .errors import InvalidValue
 from .store import records
@@ -31,6 +32,10 @@ class Logs:
     """The logs of one application. Once made it needs no context, and may be handed to a thread."""
 
     store: LogStore
+
+    def __call__(self) -> Logs:
+        """Return these logs themselves: what `current_logs()` gives stays when the context has gone."""
+        return self
 
     def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         """Store one event, given as a mapping, as keywords, or as both, where keywords count.
@@ -61,11 +66,8 @@ class Logs:
         return Recorded(len(accepted), tuple(rejected))
 
 
-def current_logs() -> Logs:
-    """Return the logs of the current application.
-
-    Raises RuntimeError outside an application context, and where no LogService is registered.
-    """
+def _find() -> Logs:
+    """Return the logs of the current application, or raise RuntimeError saying what is missing."""
     if not has_app_context():
         raise RuntimeError(
             "the log belongs to an application: record within a request or `with app.app_context():`, "
@@ -74,6 +76,11 @@ def current_logs() -> Logs:
     if EXTENSION not in current_app.extensions:
         raise RuntimeError("this application has no LogService; call LogService(app) when it is made")
     return Logs(current_state().store)
+
+
+#: The logs of the current application, like Flask's own `current_app`. Whatever is asked of it raises
+#: RuntimeError outside an application context, and where no LogService is registered.
+current_logs: Logs = LocalProxy(_find)  # type: ignore[assignment]
 
 
 def _merged(event: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:

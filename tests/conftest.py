@@ -218,7 +218,7 @@ def _apps(db_url: str, folder: Path, clock: Clock) -> Iterator[MakeApp]:
     yield make
     for app in apps:
         store_of(app).close()
-    assert_nothing_leaked(tmp_path)
+    assert_nothing_leaked(folder)
 
 
 def store_of(app: Flask) -> LogStore:

@@ -86,9 +86,7 @@ def serving(
     url = url or _file_url(folder)
     with closing(open_store(url)) as store:
         _create(store)
-    with _running(
-        folder, _free_port(), {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}, url
-    ) as found:
+    with _running(folder, free_port(), {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}, url) as found:
         yield found
 
 
@@ -145,7 +143,7 @@ def _create(store: LogStore) -> None:
         )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

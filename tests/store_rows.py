@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from logservice.store import ids, pages, records, tables
+from logservice.store.buckets import ROLLUPS
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
 from logservice.store.records import Record
@@ -107,8 +108,8 @@ def table_rows(store: LogStore, table: Any) -> list[Row]:
 
 
 def buckets(store: LogStore) -> list[list[Row]]:
-    """Return everything that stands in the two bucket tables."""
-    return [table_rows(store, tables.hourly), table_rows(store, tables.site)]
+    """Return everything that stands in the bucket tables: of hours, of the site, of owners."""
+    return [table_rows(store, rollup.table) for rollup in ROLLUPS]
 
 
 def rebuilt(store: LogStore) -> list[list[Row]]:
@@ -164,8 +165,8 @@ def fits(row: Row, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange
 
 def _passes(row: Row, name: str, value: Any) -> bool:
     column = {"types": "type", "model_names": "model_name", "channel": "channel_id"}.get(name, name)
-    found = row[column]
-    if name in ("types", "model_names"):
+    found = row[column.removeprefix("some_")]
+    if name in ("types", "model_names") or name.startswith("some_"):
         return found in value
     if name in ("username", "token_name", "model_name") and "%" in value:
         return like(found, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -122,26 +121,3 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     assert len(answers) == 5
     assert all('"success":true' in answer for answer in answers)
     assert all("a call that went well" in answer for answer in (answers[1], answers[3], answers[4]))
-
-
-def test_the_embedding_example_keeps_its_own_pages_and_shows_the_log(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("embed_example", ROOT / "examples/embed/app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    app = module.create_app({"TESTING": True}, instance_path=str(tmp_path))
-    client = app.test_client()
-    assert client.get("/usage/self").status_code == 401
-    client.get("/login/alice")
-    assert client.get("/usage/self").get_json()["data"]["items"] == []
-    assert client.get("/ask/why").status_code == 200
-    [row] = client.get("/usage/self").get_json()["data"]["items"]
-    assert (row["model_name"], row["prompt_tokens"], row["content"]) == ("oracle-1", 1, "answered 'why'")
-    assert client.get("/usage/").status_code == 403
-    client.get("/login/root")
-    assert client.get("/usage/").get_json()["data"]["total"] == 1
-    assert client.get("/admin/").text == "the application's own admin page"
-    assert client.get("/nowhere").text == "the application's own page for lost visitors"
-    assert client.post("/usage/", json={}).status_code == 405
-    app.extensions["logservice"].store.close()

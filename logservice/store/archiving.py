@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, case, delete, func, insert, select
 
-from . import archived_usage, dialects, filters, ids, kept_usage, retained, retention, rollups
+from . import archived_usage, dialects, filters, ids, kept_usage, retained, retention
+from .buckets import QUARTER
 from .dialects import Dialect
 from .ids import IdRange
 from .kept_usage import Usage
@@ -205,7 +206,7 @@ def _restore_usage(connection: Connection, *, dialect: Dialect, file_id: str, fo
 
 def _quarter(trace: Trace) -> int:
     second = ids.second_of(trace[0])
-    return second - second % rollups.QUARTER
+    return second - second % QUARTER
 
 
 def finish(store: LogStore, one: Begun) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import (
@@ -27,12 +26,12 @@ from sqlalchemy import (
     union_all,
 )
 
-from . import contents, dialects, ids, rollups
+from . import contents, dialects, ids
+from .buckets import HOURLY, LONGER, QUARTER, SITE, Longer, Rollup, between, from_rows, from_shorter
 from .dialects import Dialect
 from .prepared import prepared
 from .retained import MARKS
-from .rollups import HOURLY, QUARTER, SITE, between, bucket_of
-from .tables import MEASURES, SITE_DIMENSIONS, hourly, records, site
+from .tables import MEASURES, records
 from .tables import contents as texts
 
 #: Texts of one range that the search index is asked for.
@@ -46,20 +45,25 @@ _TEXTS = [texts.c.id >= _LOW_ID, texts.c.id < _HIGH_ID]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Buckets of a table and span, and what they have to be the sums of: rows, or buckets of a shorter span.
+    """Buckets of a rollup and span, and what they have to be the sums of: rows, or buckets of a shorter span.
 
     `retained` is one of `retained.MARKS` for usage kept from purged rows.
     """
 
-    table: Table
+    rollup: Rollup
     span: int
-    finer: int | None = None
+    made_of: Longer | None = None
     retained: int = 0
+
+    @property
+    def table(self) -> Table:
+        """Where the buckets stand."""
+        return self.rollup.table
 
     @property
     def can_be_mended(self) -> bool:
         """Whether a rebuild makes them right: of two sums of kept usage nobody knows which is right."""
-        return not self.retained or self.finer is not None
+        return not self.retained or self.made_of is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,9 @@ class Drift:
 
 
 #: What is compared of hours, of days and of weeks.
-OF_HOURS = (Link(hourly, ids.HOUR), Link(site, QUARTER))
-_LONGER = [Link(site, span, finer, mark) for finer, span in pairwise(SITE.spans) for mark in (0, *MARKS)]
-_KEPT = [Link(site, QUARTER, retained=mark) for mark in MARKS]
+OF_HOURS = (Link(HOURLY, ids.HOUR), Link(SITE, QUARTER))
+_LONGER = [Link(one.rollup, one.span, one, mark) for one in LONGER for mark in (0, *MARKS)]
+_KEPT = [Link(SITE, QUARTER, retained=mark) for mark in MARKS]
 OF_DAYS = (*_KEPT, *(link for link in _LONGER if link.span < ids.WEEK))
 OF_WEEKS = tuple(link for link in _LONGER if link.span == ids.WEEK)
 
@@ -85,17 +89,13 @@ def drifted(connection: Connection, link: Link, low: int, high: int) -> Iterator
     """Yield the buckets from second `low` to before `high` that differ; both lie on edges of the span."""
     for row in _differences(connection, _values(low, high), link):
         keys, sums = row[: -2 * len(MEASURES) - 2], row[-2 * len(MEASURES) - 2 :]
-        dimensions = dict(zip(_dimensions(link), keys[1:], strict=True))
+        dimensions = dict(zip(link.rollup.dimensions, keys[1:], strict=True))
         yield Drift(link, keys[0], dimensions, _side(sums[0::2]), _side(sums[1::2]))
 
 
 def _side(numbers: Sequence[int]) -> dict[str, int] | None:
     """Return the sums of one side, whose first number tells whether there is a bucket."""
     return dict(zip(MEASURES, numbers[1:], strict=True)) if numbers[0] else None
-
-
-def _dimensions(link: Link) -> tuple[str, ...]:
-    return HOURLY.dimensions if link.table is hourly else SITE_DIMENSIONS
 
 
 def _values(low: int, high: int) -> dict[str, int]:
@@ -105,7 +105,7 @@ def _values(low: int, high: int) -> dict[str, int]:
 @prepared
 def _differences(link: Link) -> Executable:
     """Select the buckets whose sums differ: their key, then each number as expected and as found."""
-    names = ["bucket", *_dimensions(link)]
+    names = ["bucket", *link.rollup.dimensions]
     both = union_all(
         _of_side(_expected(link), names, is_expected=True), _of_side(_found(link), names, is_expected=False)
     ).subquery()
@@ -130,22 +130,17 @@ def _found(link: Link) -> Select[Any]:
 
 
 def _expected(link: Link) -> Select[*tuple[Any, ...]]:
-    if link.finer is not None:
-        parts = between(site, _LOW, _HIGH, link.finer, mark=link.retained)
-        return _named(rollups.from_site(link.finer, link.span, mark=link.retained).where(*parts))
+    if link.made_of is not None:
+        return _from_shorter(link, link.made_of.source, link.made_of.finer)
     if link.retained:
-        return _kept_of_users(link.retained)
-    rollup = HOURLY if link.table is hourly else SITE
-    return _named(rollups.from_rows(rollup, link.span).where(*_ROWS))
+        # The site's quarters are those of users, tokens and so on.
+        return _from_shorter(link, HOURLY, QUARTER)
+    return _named(from_rows(link.rollup, link.span).where(*_ROWS))
 
 
-def _kept_of_users(mark: int) -> Select[*tuple[Any, ...]]:
-    """Return the site's quarters of kept usage that those of users, tokens and so on make up."""
-    bucket = bucket_of(hourly.c.bucket, QUARTER).label("bucket")
-    grouped = [bucket, *(hourly.c[name] for name in SITE_DIMENSIONS)]
-    sums = [dialects.total(hourly.c[name]).label(name) for name in MEASURES]
-    kept = between(hourly, _LOW, _HIGH, QUARTER, mark=mark)
-    return select(*grouped, *sums).where(*kept).group_by(*grouped)
+def _from_shorter(link: Link, source: Rollup, finer: int) -> Select[*tuple[Any, ...]]:
+    parts = between(source.table, _LOW, _HIGH, finer, mark=link.retained)
+    return _named(from_shorter(link.rollup, link.span, source, mark=link.retained).where(*parts))
 
 
 def _named(source: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -17,12 +17,12 @@ from sqlalchemy import Executable, Select, bindparam, func, select
 
 from . import contents, dialects, ids
 from . import filters as filtering
+from .buckets import SITE
 from .filters import Filters
 from .ids import IdRange, down, up
 from .pages import FIELDS, counted
 from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds
-from .rollups import SITE
 from .scope import Scope
 from .store import LogStore
 from .tables import records

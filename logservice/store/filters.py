@@ -128,11 +128,14 @@ class Filter:
 
 
 USERNAME = Filter("username", "username", _exact_or_like)
+USER_ID = Filter("user_id", "user_id")
 REQUEST_ID = Filter("request_id", "request_id", _exact_where_present)
+#: Lists of values, by the dimension they are of: for questions that follow from others.
+ONE_OF = {name: Filter(f"some_{name}", name, _one_of) for name in DIMENSIONS}
 FILTERS = (
     Filter("type", "type"),
     Filter("types", "type", _one_of),
-    Filter("user_id", "user_id"),
+    USER_ID,
     USERNAME,
     Filter("token_name", "token_name", _exact_or_like),
     Filter("model_name", "model_name", _exact_or_like),
@@ -143,6 +146,7 @@ FILTERS = (
     Filter("ip", "ip"),
     Filter("ids", "id", _one_of),
     Filter("content_ids", "content_id", _one_of),
+    *ONE_OF.values(),
 )
 _BY_NAME = {entry.name: entry for entry in FILTERS}
 
@@ -179,11 +183,6 @@ class Filters(Mapping[str, Any]):
     def fit_hourly(self) -> bool:
         """Whether the hourly buckets can answer."""
         return all(entry.is_dimension for entry in self.entries)
-
-    @property
-    def fit_site(self) -> bool:
-        """Whether the site's buckets can answer."""
-        return all(entry.is_site_dimension for entry in self.entries)
 
     @property
     def shape(self) -> FilterShape:

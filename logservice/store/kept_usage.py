@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from . import archived_usage, filters, identities, ids, retained, rollups
+from .buckets import HOURLY, OWNERS, QUARTER, ROLLUPS, SITE, add_selected, between, from_rows, from_shorter
 from .dialects import Dialect
 from .records import Record
 from .retained import Trace
-from .rollups import HOURLY, QUARTER, SITE
-from .tables import DIMENSIONS, MEASURES, hourly, records, site
+from .tables import DIMENSIONS, MEASURES, hourly, records
 
 #: What there is to know of usage without rows: the quarter hour, whose it is, and how much.
 FIELDS = ("bucket", *DIMENSIONS, *MEASURES[1:])
@@ -43,18 +43,18 @@ def keep(connection: Connection, low: int, high: int) -> None:
     mark = retained.KEPT
     for day in range(low, high, ids.DAY):
         rows = [records.c.id >= ids.first_id(day), records.c.id < ids.first_id(day + ids.DAY)]
-        of_users = rollups.from_rows(HOURLY, QUARTER, mark=mark).where(*rows)
-        rollups.add_selected(connection, hourly, of_users)
+        add_selected(connection, HOURLY, from_rows(HOURLY, QUARTER, mark=mark).where(*rows))
         retained.remember(connection, rows, {}, mark=mark)
-    present = rollups.between(site, low, high, QUARTER)
-    for span in SITE.spans:
-        of_site = rollups.from_site(QUARTER, span, mark=mark).where(*present)
-        rollups.add_selected(connection, site, of_site)
+    for rollup, source in ((SITE, SITE), (OWNERS, HOURLY)):
+        present = between(source.table, low, high, source.spans[0])
+        for span in rollup.spans:
+            kept = from_shorter(rollup, span, source, mark=mark).where(*present)
+            add_selected(connection, rollup, kept)
 
 
 def of(connection: Connection, low: int, high: int) -> list[Usage]:
     """Return the usage from second `low` to before `high` that no archive has, in the order of its keys."""
-    inside = rollups.between(hourly, low, high, 0, mark=retained.KEPT)
+    inside = between(hourly, low, high, 0, mark=retained.KEPT)
     found = select(*(hourly.c[name] for name in FIELDS)).where(*inside).order_by(*hourly.primary_key)
     return [tuple(row) for row in connection.execute(found)]
 
@@ -107,16 +107,14 @@ def _sums(usage: Sequence[Usage]) -> rollups.Sums:
 def drop(connection: Connection, before: int, *, log_type: int | None) -> None:
     """Delete the usage kept from earlier purges, up to the last whole quarter hour before a second."""
     edge = before - before % QUARTER
-    of_type = [] if log_type is None else [site.c.type == log_type]
     for mark in retained.MARKS:
-        gone = [*rollups.between(site, 0, edge, QUARTER, mark=mark), *of_type]
-        for span in SITE.spans[1:]:
-            less = rollups.from_site(QUARTER, span, sign=-1, mark=mark).where(*gone)
-            rollups.add_selected(connection, site, less)
-        connection.execute(delete(site).where(*gone))
-    old = [hourly.c.retained > 0, hourly.c.bucket < edge]
-    old += [] if log_type is None else [hourly.c.type == log_type]
-    connection.execute(delete(hourly).where(*old))
+        for rollup, source in ((OWNERS, HOURLY), (SITE, SITE)):
+            gone = between(source.table, 0, edge, QUARTER, mark=mark)
+            gone += [] if log_type is None else [source.table.c.type == log_type]
+            for span in (span for span in rollup.spans if span > QUARTER):
+                less = from_shorter(rollup, span, source, sign=-1, mark=mark).where(*gone)
+                add_selected(connection, rollup, less)
+            connection.execute(delete(source.table).where(*gone))
     drop_spent(connection, 0, before)
     retained.forget(connection, ids.first_id(edge), log_type=log_type)
     archived_usage.forget(connection, edge, log_type=log_type)
@@ -124,8 +122,9 @@ def drop(connection: Connection, before: int, *, log_type: int | None) -> None:
 
 def drop_spent(connection: Connection, low: int, high: int) -> None:
     """Delete the buckets from second `low` to before `high` of usage without rows that came to nothing."""
-    longest = SITE.spans[-1]
-    for table, first in ((hourly, low), (site, low - low % longest)):
+    for rollup in ROLLUPS:
+        table, longest = rollup.table, rollup.spans[-1]
+        of_span = [table.c.span.in_(rollup.spans)] if "span" in table.c else []
+        inside = [table.c.retained > 0, table.c.bucket >= low - low % longest, table.c.bucket < high]
         nothing = [table.c[name] == 0 for name in MEASURES]
-        inside = [table.c.retained > 0, table.c.bucket >= first, table.c.bucket < high]
-        connection.execute(delete(table).where(*inside, *nothing))
+        connection.execute(delete(table).where(*of_span, *inside, *nothing))

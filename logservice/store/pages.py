@@ -25,11 +25,11 @@ from sqlalchemy import (
 )
 
 from . import dialects, ids, stats, sums
+from .buckets import HOURLY, bucket_of, second_of_row
 from .contents import content_of_row
 from .ids import IdRange
 from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds, parts, with_open_end
-from .rollups import HOURLY, bucket_of, second_of_row
 from .tables import records
 
 Rows = list[dict[str, Any]]

@@ -61,7 +61,7 @@ def _drop_month(connection: Connection, dialect: Dialect, purge: Purge, month: I
         return 0
     if purge.keep_usage:
         kept_usage.keep(connection, low, high)
-    rollups.drop_days(connection, dialect, low, high)
+    rollups.drop_days(connection, low, high)
     # Last, for from here on everybody waits until the commit.
     if not dialect.drop_month(connection, month):
         raise _InUse

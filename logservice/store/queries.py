@@ -25,10 +25,10 @@ from sqlalchemy import (
 
 from . import dialects, ids
 from . import filters as filtering
+from .buckets import HOURLY, OWNERS, QUARTER, SITE, Rollup
 from .filters import Filters, FilterShape
 from .ids import IdRange, down, up
 from .prepared import Reader, prepared
-from .rollups import HOURLY, QUARTER, SITE
 from .scope import Scope, ScopeShape
 from .tables import records
 
@@ -69,8 +69,17 @@ _HAS_USERNAME = (filtering.USERNAME, filtering.equal)
 _HAS_REQUEST = (filtering.REQUEST_ID, filtering.equal_and_present)
 _BITS: ColumnElement[int] = literal_column(str(ids.SEQUENCE_BITS))
 _HOUR: ColumnElement[int] = literal_column(str(ids.HOUR))
-_SITE_RUNGS = tuple(Rung(SITE.table, seconds) for seconds in reversed(SITE.spans))
-_HOURLY_RUNGS = tuple(Rung(HOURLY.table, seconds) for seconds in reversed(HOURLY.spans))
+# What an index of the hourly buckets finds.
+_HAS_USER = ((filtering.USER_ID, filtering.equal), _HAS_USERNAME)
+
+
+def _rungs(rollup: Rollup) -> tuple[Rung, ...]:
+    """Return the buckets of a rollup and of its source, those of the longest span first."""
+    finer = () if rollup.source is None else _rungs(rollup.source)
+    return (*(Rung(rollup.table, seconds) for seconds in reversed(rollup.spans)), *finer)
+
+
+_SITE_RUNGS, _OWNER_RUNGS, _HOURLY_RUNGS = map(_rungs, (SITE, OWNERS, HOURLY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +166,12 @@ class Query:
         """Return the buckets that can answer by some dimensions, those of the longest span first."""
         if not self.in_buckets:
             return ()
-        of_site = self.scope.is_site and self.filters.fit_site
-        return _SITE_RUNGS if of_site and set(dimensions) <= set(SITE.dimensions) else _HOURLY_RUNGS
+        names = {*dimensions, *(entry.column for entry in self.filters.entries)}
+        if self.scope.is_site and names <= set(SITE.dimensions):
+            return _SITE_RUNGS
+        # An index leads to the hours of one user: they are fewer than the owners in one bucket.
+        of_one = not self.scope.is_site or not set(_HAS_USER).isdisjoint(self.filters.shape)
+        return _OWNER_RUNGS if not of_one and names <= set(OWNERS.dimensions) else _HOURLY_RUNGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def _whole(connection: Connection, dialect: Dialect, batch: Batch) -> Gone:
     span = batch.span
     deleted = connection.execute(delete(records).where(*inside(span))).rowcount
     contents.forget_range(connection, dialect, span)
-    rollups.drop_hours(connection, dialect, Hours(ids.second_of(span.low), ids.second_of(span.high)))
+    rollups.drop_hours(connection, Hours(ids.second_of(span.low), ids.second_of(span.high)))
     return Gone(deleted, is_done=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +14,11 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, ids, pages, recording, retention, rollups, schema, search, sums
+from . import accounts, dialects, forks, ids, pages, recording, retention, rollups, schema, search, sums
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
+from .largest import Largest, largest
 from .observing import Observer
 from .pages import Cursor, Page, Rows
 from .prepared import Reader
@@ -60,7 +60,7 @@ class LogStore:
         self._auto_create = auto_create
         self._created = threading.Lock()
         self._ready = False
-        self._pid = os.getpid()
+        forks.watch(self)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -202,9 +202,16 @@ class LogStore:
         with self._snapshot() as connection:
             return sums.statistics(connection, query, asked=asked, now=int(self.clock()))
 
-    def usage(self, query: Query, grouping: Grouping, *, asked: int | None = None) -> Usage:
-        """Return usage by groups; `asked` is the type it follows, None those of the filters."""
+    def usage(
+        self, query: Query, grouping: Grouping, *, asked: int | None = None, only: Largest | None = None
+    ) -> Usage:
+        """Return usage by groups; `asked` is the type it follows, None those of the filters.
+
+        With `only` it is that of the largest groups, and of all others together.
+        """
         with self._snapshot() as connection:
+            if only is not None:
+                return largest(connection, query, grouping, only, asked=asked)
             return usage(connection, query, grouping, asked=asked)
 
     def search(
@@ -275,10 +282,6 @@ class LogStore:
     # -- engine --------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        if self._pid != os.getpid():
-            self.dialect.reset_after_fork()
-            self.writer = GroupCommitWriter(self.dialect, self.observer)
-            self._pid = os.getpid()
         if not self._ready:
             if not self._created.acquire(timeout=self.dialect.waiting_time):
                 raise Unavailable("the tables are being created or brought up to date", retry_after=5)
@@ -286,6 +289,20 @@ class LogStore:
                 self._create_once()
             finally:
                 self._created.release()
+
+    def rest(self) -> None:
+        """Finish the transaction under way before the process is forked."""
+        self.writer.rest(self.dialect.waiting_time)
+
+    def go_on(self) -> None:
+        """Go on after a fork, in the parent."""
+        self.writer.go_on()
+
+    def begin_anew(self) -> None:
+        """Leave behind, in a forked process, what belongs to its parent: connections, thread and lock."""
+        self.dialect.reset_after_fork()
+        self.writer = GroupCommitWriter(self.dialect, self.observer)
+        self._created = threading.Lock()
 
     def _create_once(self) -> None:
         """See to it that the tables are there, and those of this version."""

@@ -37,6 +37,8 @@ DIMENSIONS = (
 )
 #: The dimensions of the whole site, few enough for buckets of many spans.
 SITE_DIMENSIONS = ("type", "model_name", "channel_id", "group")
+#: The dimensions that tell who used something, for buckets of some longer spans.
+OWNER_DIMENSIONS = ("type", "user_id", "username", "token_id", "token_name")
 #: What is summed. `rows` counts rows present in the log; `requests` counts calls and outlives purged rows.
 MEASURES = ("rows", "requests", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")
 
@@ -126,6 +128,8 @@ def _buckets(name: str, key: Iterable[str]) -> Table:
 hourly = _buckets("log_usage_hourly", ["bucket", "retained", *DIMENSIONS])
 # Buckets from a quarter of an hour to a week, told apart by `span`, their length in seconds.
 site = _buckets("log_usage_site", ["span", "bucket", "retained", *SITE_DIMENSIONS])
+# Buckets from eight hours to a week, told apart likewise.
+owners = _buckets("log_usage_owners", ["span", "bucket", "retained", *OWNER_DIMENSIONS])
 dialects.answering("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
 Index("log_usage_hourly_username", hourly.c.username, hourly.c.bucket)
 

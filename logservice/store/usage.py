@@ -19,38 +19,48 @@ from sqlalchemy import (
     and_,
     func,
     literal_column,
+    or_,
     select,
     union_all,
 )
 
 from ..errors import InvalidValue
 from . import dialects, filters, ids, intervals, stats
+from .buckets import HOURLY, QUARTER, SITE
 from .ids import down
 from .prepared import Reader, prepared
 from .queries import KEPT, RAW, Part, Query, Rung, Shape, kept_beside, parts, with_open_end
-from .rollups import HOURLY, QUARTER, SITE
 from .scope import Scope
 from .tables import MEASURES
 
 #: No answer has more groups, unless more are asked for.
 MOST_GROUPS = 20_000
 
+#: What groups can be compared by, and the figures that make it up.
+SIZES: dict[str, tuple[str, ...]] = {
+    "quota": ("quota",),
+    "requests": ("requests",),
+    "tokens": ("prompt_tokens", "completion_tokens"),
+    "errors": ("errors",),
+}
+
 UTC = ZoneInfo("UTC")
 _QUARTER_IDS = ids.first_id(QUARTER)
-_FIGURES = tuple(stat.name for stat in stats.USAGE)
+FIGURES = tuple(stat.name for stat in stats.USAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
     """What usage is told apart by: dimensions, and intervals of the calendar in a time zone.
 
-    More than `most` groups are refused.
+    More than `most` groups are refused; with a size of `SIZES` those that are largest by it are returned.
     """
 
     by: tuple[str, ...] = ()
     interval: str = "none"
     tz: ZoneInfo = UTC
     most: int = MOST_GROUPS
+    size: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +69,13 @@ class Usage:
 
     A group has its dimensions, the stats of `stats.USAGE`, and where there are intervals `start` (epoch
     seconds) and `start_time` (ISO 8601 in the zone). `is_exact` is False where an edge of a range falls
-    within a quarter hour of usage without rows, which is then counted where the quarter begins.
+    within a quarter hour of usage without rows, which is then counted where the quarter begins. `number` is
+    that of all groups, where only the largest were asked for.
     """
 
     groups: list[dict[str, Any]]
     is_exact: bool = True
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +98,12 @@ def usage(connection: Reader, query: Query, grouping: Grouping, *, asked: int | 
     query = _of_owner(connection, with_open_end(connection, query))
     steps = _steps(connection, query, grouping)
     cut = list(_cuts(query, grouping, steps))
-    if not cut:
-        return Usage([])
-    found = _groups(connection, query, grouping, cut, asked=asked)
-    return Usage(_named(grouping, steps, found), _is_exact(connection, query, cut))
+    found = _groups(connection, query, grouping, cut, asked=asked) if cut else []
+    number = None
+    if grouping.size is not None:
+        number = found[0][-1] if found else 0
+        found = [row[:-1] for row in found]
+    return Usage(_named(grouping, steps, found), _is_exact(connection, query, cut), number)
 
 
 def _of_owner(connection: Reader, query: Query) -> Query:
@@ -162,7 +176,8 @@ def _groups(
         _rungs(cut),
         grouping.by,
         of_all_types=asked is None,
-        limit=grouping.most + 1,
+        size=grouping.size,
+        limit=grouping.most + (grouping.size is None),
     )
     if len(rows) > grouping.most:
         raise InvalidValue(
@@ -192,15 +207,27 @@ def _ranges(cut: Sequence[_Cut]) -> dict[str, Any]:
 
 @prepared
 def _sums(
-    shape: Shape, rungs: tuple[Rung, ...], by: tuple[str, ...], *, of_all_types: bool, limit: int
+    shape: Shape,
+    rungs: tuple[Rung, ...],
+    by: tuple[str, ...],
+    *,
+    of_all_types: bool,
+    size: str | None,
+    limit: int,
 ) -> Executable:
+    """Select the sums of each group in order; with a size the largest first, each with the number of all."""
     ranges = dialects.ranges("ranges")
     names = tuple(dict.fromkeys(("type", *by)))
     selects = [_rows_of(shape, rung, place, ranges, names) for place, rung in enumerate(rungs)]
     rows = (selects[0] if len(selects) == 1 else union_all(*selects)).subquery("found")
     keys = [rows.c.step, *(rows.c[name] for name in by)]
     figures = stats.columns(rows, stats.USAGE, of_all_types=of_all_types)
-    return select(*keys, *figures).group_by(*keys).order_by(*keys).limit(limit)
+    found = select(*keys, *figures).group_by(*keys).limit(limit)
+    if size is None:
+        return found.order_by(*keys)
+    value = sum((figures[FIGURES.index(name)] for name in SIZES[size]), start=literal_column("0"))
+    anything = or_(*(figure != literal_column("0") for figure in figures))
+    return found.add_columns(func.count().over()).having(anything).order_by(value.desc(), *keys)
 
 
 def _rows_of(
@@ -219,7 +246,7 @@ def _named(
     grouping: Grouping, steps: Sequence[intervals.Step], rows: Sequence[tuple[Any, ...]]
 ) -> list[dict[str, Any]]:
     """Name the values of groups, less those of which nothing is left: purged rows may have cost nothing."""
-    first, names = 1 + len(grouping.by), (*grouping.by, *_FIGURES)
+    first, names = 1 + len(grouping.by), (*grouping.by, *FIGURES)
     starts = {number: _start(grouping, steps[number]) for number in {row[0] for row in rows}}
     return [{**starts[row[0]], **dict(zip(names, row[1:], strict=True))} for row in rows if any(row[first:])]
 

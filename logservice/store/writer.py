@@ -119,6 +119,9 @@ class GroupCommitWriter:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        # Held while the connection is in use, or while a thread forks the process.
+        self._in_use = threading.Lock()
+        self._resting_for: int | None = None
 
     def run(
         self,
@@ -163,6 +166,17 @@ class GroupCommitWriter:
             if self._queue or self._long:
                 self._start()
 
+    def rest(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until the connection is not in use, and keep it so until `go_on`."""
+        if self._in_use.acquire(timeout=timeout):
+            self._resting_for = threading.get_ident()
+
+    def go_on(self) -> None:
+        """Use the connection again, if it was this thread that had it rest."""
+        if self._resting_for == threading.get_ident():
+            self._resting_for = None
+            self._in_use.release()
+
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._loop, name="logservice-writer", daemon=True)
@@ -177,7 +191,7 @@ class GroupCommitWriter:
     def _loop(self) -> None:
         while self._wait_for_work():
             try:
-                with self._writing.turn():
+                with self._writing.turn(), self._in_use:
                     self._use(self._take())
             except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
                 # There was no turn, for work itself fails no turn: everyone who waits is told.
@@ -186,7 +200,7 @@ class GroupCommitWriter:
 
     def _finish(self) -> None:
         try:
-            with self._writing.turn():
+            with self._writing.turn(), self._in_use:
                 self._writing.release()
         except Exception:
             log.exception("the writing connection could not be closed")

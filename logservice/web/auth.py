@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request, Response, g, request
 
 from ..store.scope import Scope
-from .principal import Principal
+from .principal import Principal, ResolveKey
 from .responses import ApiError
 from .state import current_state
 
@@ -43,7 +43,7 @@ def requires(*roles: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Response:
-            principal = current_state().authenticate(request)
+            principal = _recognised()
             if principal is None:
                 raise ApiError(
                     401, "a valid access token is required", headers={"WWW-Authenticate": "Bearer"}
@@ -96,6 +96,14 @@ def requires_key(view: View) -> View:
     return guarded
 
 
+def _recognised() -> Principal | None:
+    """Ask who the caller is. What a host raises instead leaves as an error of its own would."""
+    found = current_state().authenticate(request)
+    if found is not None and not isinstance(found, Principal):
+        raise TypeError(f"authenticate returned {type(found).__name__}; it returns a Principal or None")
+    return found
+
+
 def current_principal() -> Principal:
     """Return who was let in by `requires`."""
     principal: Principal = getattr(g, _PRINCIPAL)
@@ -115,11 +123,25 @@ def key_scope() -> Scope:
 
 def _scope_of_key() -> Scope | None:
     """Look up the key of the query string, else the one of the Authorization header."""
-    store = current_state().store
+    state = current_state()
     for key in (request.args.get("key", "").strip(), bearer(request)):
-        scope = store.scope_of_key(key) if key else None
+        if not key:
+            continue
+        resolve = state.resolve_key
+        scope = state.store.scope_of_key(key) if resolve is None else _scope_by_host(resolve, key)
         if scope is not None:
             return scope
+    return None
+
+
+def _scope_by_host(resolve: ResolveKey, key: str) -> Scope | None:
+    """Look a key up among a host's own, with and without its `sk-`, which is optional."""
+    bare = key.removeprefix("sk-")
+    for form in dict.fromkeys((key, f"sk-{bare}", bare)):
+        found = resolve(form)
+        if found is not None:
+            scope = Scope.tokens([found] if isinstance(found, int) else found)
+            return scope if scope.token_ids else None
     return None
 
 

@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 from flask_cors import CORS
 
 _HEADERS = ["Content-Type", "Authorization"]
+_PREFIX = "access-control-"
 
 
 def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: Sequence[str]) -> None:
@@ -18,7 +19,9 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
     By path and not by blueprint, so that failures to find a route are readable as well; nothing else of the
     application is touched. No credentials of the browser's own are asked for.
     """
+    public = rf"{re.escape(to_all)}/?$"
     below = "|".join(re.escape(prefix) for prefix in to_listed)
+    listed = rf"(?!{public})({below})(/.*)?$"
     for_all = {
         "origins": "*",
         "supports_credentials": False,
@@ -35,10 +38,27 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
     }
     # Functions called after a request run in reverse order: this one sees what the library wrote.
     app.after_request(_naming_everything(to_all))
-    resources: dict[str | re.Pattern[str], dict[str, Any]] = {rf"{re.escape(to_all)}/?$": for_all}
+    resources: dict[str | re.Pattern[str], dict[str, Any]] = {public: for_all}
     if origins:
-        resources[rf"(?!{re.escape(to_all)}/?$)({below})(/.*)?$"] = for_listed
+        resources[listed] = for_listed
     CORS(app, resources=resources, expose_headers=["Retry-After", "X-Request-ID"], intercept_exceptions=False)
+    app.after_request(_alone("|".join(f"({pattern})" for pattern in resources)))
+
+
+def _alone(paths: str) -> Callable[[Response], Response]:
+    """Have what a host says of all its routes said of none of ours: the library leaves what it finds.
+
+    A host that registers a CORS of its own after the log is asked first.
+    """
+    ours = re.compile(paths)
+
+    def stand_alone(response: Response) -> Response:
+        if ours.match(request.path):
+            for name in {name for name, _ in response.headers if name.lower().startswith(_PREFIX)}:
+                del response.headers[name]
+        return response
+
+    return stand_alone
 
 
 def _naming_everything(path: str) -> Callable[[Response], Response]:

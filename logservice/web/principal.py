@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from flask import Request
@@ -19,3 +19,6 @@ class Principal:
 
 #: Tells who sent a request; None for a stranger.
 Authenticate = Callable[[Request], Principal | None]
+
+#: Tells which tokens an API key stands for, by their ids in events: one, several, or None for an unknown key.
+ResolveKey = Callable[[str], int | Iterable[int] | None]

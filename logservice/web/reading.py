@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from flask import Response
 
+from ..store.largest import Largest
 from ..store.queries import Query as Question
 from ..store.scope import Scope
 from ..store.usage import Grouping
 from .arguments import Query, asked_type, cursor, filters, span
 from .audiences import Audience
-from .responses import success
+from .responses import ApiError, success
 from .state import current_state
 
 
@@ -47,11 +48,14 @@ def usage(query: Query, scope: Scope) -> Response:
     As in the statistics, quota and tokens are those of one type, consume unless another is named; grouped by
     type they are those of each.
     """
-    by, tz = query["group_by"], query["timezone"]
+    by, tz, top = query["group_by"], query["timezone"], query.get("top")
+    if top is not None and len(by) != 1:
+        raise ApiError(400, "top: group_by must name one thing of which there is a largest")
     found = current_state().store.usage(
         Question(scope, filters(query), span(query)),
         Grouping(by, query["interval"], tz),
         asked=None if "type" in by else asked_type(query),
+        only=None if top is None else Largest(top, query["top_by"]),
     )
     return success(
         {
@@ -61,6 +65,7 @@ def usage(query: Query, scope: Scope) -> Response:
             "timezone": tz.key,
             "group_by": by,
             "exact": found.is_exact,
+            **({} if top is None else {"top": top, "top_by": query["top_by"], "groups": found.number}),
             "items": found.groups,
         }
     )

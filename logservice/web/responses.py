@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import orjson
-from flask import Response
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Response
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..errors import AlreadyExists, Conflict, InvalidValue, LogServiceError, NotFound, Unavailable
 from .state import current_state
@@ -123,6 +123,16 @@ def from_domain(error: LogServiceError) -> Response:
 def from_http(error: HTTPException) -> Response:
     """Return the failure of an error that Flask or Werkzeug raised."""
     return failure(http_error(error))
+
+
+def answer_http_errors(bp: Blueprint, answer: Callable[[HTTPException], Response]) -> None:
+    """Have a blueprint answer all HTTP errors inside it, whatever pages a host has for some of them.
+
+    Flask looks for a handler by its status, in the application too, before it looks for one of all.
+    """
+    bp.register_error_handler(HTTPException, answer)
+    for status in default_exceptions:
+        bp.register_error_handler(status, answer)
 
 
 def domain_error(error: LogServiceError) -> ApiError:

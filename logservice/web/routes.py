@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask import Blueprint, Flask, Response
-from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
 from . import admin, cloudevents, cors, dashboard, data, observing, own, public, traces
 from .ingest import events_bp, sources_bp
-from .responses import ApiError, failure, from_domain, from_http
+from .responses import ApiError, answer_http_errors, failure, from_domain, from_http
 from .scraping import bp as metrics_bp
 
 # Nested, so that a host's own `admin` blueprint does not clash with ours.
@@ -30,7 +29,7 @@ for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp):
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp, dashboard.bp):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
-    top.register_error_handler(HTTPException, from_http)
+    answer_http_errors(top, from_http)
 # OTLP has answers of its own.
 traces.bp.after_request(never_stored)
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, traces.bp, metrics_bp, dashboard.bp):

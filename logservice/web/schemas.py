@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load, validate
 
 from ..exports.formats import FORMATS, NDJSON
 from ..store.intervals import INTERVALS
-from ..store.usage import UTC
+from ..store.usage import SIZES, UTC
 from .fields import (
     EpochSeconds,
     Name,
@@ -24,6 +24,8 @@ from .fields import (
 
 PAGE_SIZE = 20
 SEARCH_LIMIT = 100
+#: How many of the largest groups may be asked for.
+MOST_LARGEST = 100
 #: What usage can be grouped by.
 GROUPS = ("model_name", "username", "token_name", "channel_id", "group", "type")
 
@@ -106,6 +108,8 @@ class Grouped(QueryString):
     group_by = Names(GROUPS, load_default=())
     interval = Name(INTERVALS, load_default="none")
     timezone = TimeZone(load_default=UTC)
+    top = Whole(validate=validate.Range(1, MOST_LARGEST))
+    top_by = Name(tuple(SIZES), load_default="quota")
 
 
 class OwnUsage(OwnFilters, Grouped):

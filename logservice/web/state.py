@@ -11,7 +11,7 @@ from ..config import Settings
 from ..store.policy import Rule
 from ..store.store import LogStore
 from .addresses import TrustedProxies
-from .principal import Authenticate
+from .principal import Authenticate, ResolveKey
 from .ratelimit import RateLimiter
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class State:
     settings: Settings
     store: LogStore
     authenticate: Authenticate
+    resolve_key: ResolveKey | None
     proxies: TrustedProxies
     rate_limiter: RateLimiter | None
     retention: tuple[Rule, ...]

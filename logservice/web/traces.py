@@ -21,7 +21,7 @@ from ..store.records import Record
 from ..store.sorting import sorted_out
 from . import bodies, intake
 from .auth import requires
-from .responses import ApiError, domain_error, http_error, of_protocol
+from .responses import ApiError, answer_http_errors, domain_error, http_error, of_protocol
 from .state import current_state
 
 PATH = "/v1/traces"
@@ -111,9 +111,9 @@ def _from_domain(error: LogServiceError) -> Response:
     return failure(domain_error(error))
 
 
-@bp.errorhandler(HTTPException)
 def _from_http(error: HTTPException) -> Response:
     return failure(http_error(error))
 
 
 bp.register_error_handler(ApiError, failure)
+answer_http_errors(bp, _from_http)

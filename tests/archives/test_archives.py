@@ -24,7 +24,7 @@ from logservice.store.archiving import Day, Totals
 from logservice.store.holding import Holding
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
-from logservice.store.tables import hourly, imports, site
+from logservice.store.tables import imports
 from logservice.store.tables import retained as chunks
 from tests.store_rows import (
     ALL,
@@ -88,7 +88,7 @@ def without_derived(rows: list[Row]) -> list[Row]:
 
 
 def kept(store: LogStore) -> list[Row]:
-    return [row for table in (hourly, site) for row in table_rows(store, table) if row["retained"]]
+    return [row for table in buckets(store) for row in table if row["retained"]]
 
 
 def purge(store: LogStore, before: int, **how: Any) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from logservice.store import tables
 from logservice.store.filters import FILTERS, Filters
+from logservice.store.queries import Query
+from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from logservice.store.tables import DIMENSIONS, SITE_DIMENSIONS
-from tests.store_rows import like, make_record, page, raw_rows
+from tests.store_rows import EVER, SITE, like, make_record, page, raw_rows
 
 #: A value of each filter, and one of the same column that it must not find.
 VALUES: dict[str, tuple[Any, Any]] = {
@@ -24,6 +27,14 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "group": ("vip", "VIP"),
     "request_id": ("r-1", "r-10"),
     "ip": ("10.0.0.1", "10.0.0.10"),
+    "some_type": ((4, 5), 2),
+    "some_user_id": ((5, 7), 6),
+    "some_username": (("bob", "b%"), "Bob"),
+    "some_token_id": ((5,), 6),
+    "some_token_name": (("laptop", ""), "Laptop"),
+    "some_model_name": (("gpt-4o",), "gpt-4o-mini"),
+    "some_channel_id": ((3, 0), 33),
+    "some_group": (("vip",), "VIP"),
 }
 NAMES = [
     "gpt-4o",
@@ -158,8 +169,23 @@ def test_an_unknown_filter_is_a_mistake() -> None:
 def test_filters_know_which_buckets_can_answer() -> None:
     assert {entry.column for entry in FILTERS if entry.is_dimension} <= set(DIMENSIONS)
     assert {entry.column for entry in FILTERS if entry.is_site_dimension} <= set(SITE_DIMENSIONS)
-    assert Filters({"model_name": "x"}).fit_site
     assert Filters({"username": "x"}).fit_hourly
-    assert not Filters({"username": "x"}).fit_site
     assert not Filters({"ip": "x"}).fit_hourly
     assert Filters({"ip": "x", "group": "y"}).dimensions_only() == {"group": "y"}
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"model_name": "x", "channel": 3}, tables.site),
+        ({"token_name": "x"}, tables.owners),
+        ({"username": "x%"}, tables.owners),
+        # An index of the hours leads to one user.
+        ({"username": "x"}, tables.hourly),
+        ({"user_id": 5}, tables.hourly),
+        ({"token_name": "x", "model_name": "y"}, tables.hourly),
+    ],
+)
+def test_the_coarsest_buckets_that_know_all_filters_answer(filters: dict[str, Any], expected: Any) -> None:
+    assert Query(SITE, Filters(filters), EVER).ladder[0].table is expected
+    assert Query(Scope.user(5), Filters(filters), EVER).ladder[0].table is tables.hourly

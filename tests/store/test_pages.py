@@ -47,6 +47,14 @@ VALUES: dict[str, list[Any]] = {
     "group": ["vip", "none"],
     "request_id": ["r-1", "r-rare", ""],
     "ip": ["10.0.0.1", "10.9.9.9", ""],
+    "some_type": [(5, 3)],
+    "some_user_id": [(101, 9)],
+    "some_username": [("bob", "nobody", "%")],
+    "some_token_id": [(0, 7)],
+    "some_token_name": [("laptop", "")],
+    "some_model_name": [("rare",)],
+    "some_channel_id": [(2, 77)],
+    "some_group": [("vip", "none")],
 }
 SCOPES = [
     SITE,

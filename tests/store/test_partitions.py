@@ -285,7 +285,7 @@ def test_the_current_month_and_later_ones_stay_for_those_who_fill_them(store: Lo
     assert purge(store, DECEMBER + DAY) == 25
 
     assert months(db_url) == ["2023_11", "2023_12"]
-    assert buckets(store) == [[], []]
+    assert buckets(store) == [[], [], []]
 
 
 def test_kept_usage_leaves_the_statistics_as_they_were(store: LogStore, db_url: str) -> None:
@@ -300,6 +300,7 @@ def test_kept_usage_leaves_the_statistics_as_they_were(store: LogStore, db_url: 
 
     assert months(db_url) == ["2023_11"]
     assert figures() == earlier
+    assert buckets(store) == rebuilt(store)
     assert_sound(store)
 
 

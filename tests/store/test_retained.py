@@ -14,7 +14,6 @@ from logservice.store.recording import week_claims
 from logservice.store.records import Record
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
-from logservice.store.tables import hourly, site
 from logservice.store.tables import retained as chunks
 from tests.store_rows import (
     ALL,
@@ -38,7 +37,7 @@ BEFORE = MIDNIGHT - DAY
 
 
 def kept(store: LogStore) -> list[Row]:
-    return [row for table in (hourly, site) for row in table_rows(store, table) if row["retained"]]
+    return [row for table in buckets(store) for row in table if row["retained"]]
 
 
 def statistics(store: LogStore) -> list[Row]:

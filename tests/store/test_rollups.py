@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from logservice.errors import Unavailable
-from logservice.store.rollups import SITE
+from logservice.store.buckets import OWNERS, ROLLUPS, SITE, Rollup
 from logservice.store.store import LogStore
-from logservice.store.tables import DIMENSIONS, MEASURES, SITE_DIMENSIONS, hourly, site
+from logservice.store.tables import DIMENSIONS, MEASURES, hourly, site
 from tests.store_rows import (
     DAY,
     EVERY_WAY,
@@ -52,12 +52,15 @@ def test_buckets_are_the_sums_of_the_rows(store: LogStore) -> None:
     store.record(make_records(400))
 
     rows = raw_rows(store)
-    of_site = [
-        {"span": span, **bucket}
-        for span in (900, HOUR, 6 * HOUR, DAY, 7 * DAY)
-        for bucket in plain_buckets(rows, span, SITE_DIMENSIONS)
+    of_spans = [
+        [
+            {"span": span, **bucket}
+            for span in rollup.spans
+            for bucket in plain_buckets(rows, span, rollup.dimensions)
+        ]
+        for rollup in (SITE, OWNERS)
     ]
-    assert buckets(store) == [in_order(plain_buckets(rows, HOUR, DIMENSIONS)), in_order(of_site)]
+    assert buckets(store) == list(map(in_order, [plain_buckets(rows, HOUR, DIMENSIONS), *of_spans]))
 
 
 def test_incremental_equals_rebuilt(store: LogStore) -> None:
@@ -72,7 +75,7 @@ def test_recording_in_pieces_equals_recording_at_once(open_store: Any, tmp_path:
     store = open_store()
     store.record(make_records(100))
     at_one_time = in_seconds(raw_rows(store)), buckets(store)
-    for table in (hourly, site, *_tables_of_rows()):
+    for table in (*(rollup.table for rollup in ROLLUPS), *_tables_of_rows()):
         store.write(lambda connection, table=table: connection.execute(delete(table)))
 
     again = make_records(100)
@@ -97,7 +100,7 @@ def test_buckets_do_not_depend_on_the_order_of_arrival(store: LogStore) -> None:
     rows = make_records(200, user_id=1)
     store.record(rows)
     in_order = buckets(store)
-    store.write(lambda connection: [connection.execute(delete(table)) for table in (hourly, site)])
+    store.write(lambda connection: [connection.execute(delete(rollup.table)) for rollup in ROLLUPS])
 
     shuffled = make_records(200, user_id=1)
     random.Random(1).shuffle(shuffled)
@@ -119,7 +122,7 @@ def test_an_hour_and_a_day_belong_to_the_rows_from_their_first_to_their_last_sec
     edges = (MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + HOUR - 1, MIDNIGHT + HOUR)
     store.record([make_record(created_at=second) for second in edges])
 
-    hours, of_site = buckets(store)
+    hours, of_site, _ = buckets(store)
     days = [row for row in of_site if row["span"] == DAY]
 
     assert {row["bucket"]: row["rows"] for row in hours} == {
@@ -158,30 +161,22 @@ def test_rebuilding_mends_wrong_missing_and_needless_buckets(store: LogStore) ->
     assert rebuilt(store) == right
 
 
-@pytest.mark.parametrize("table", [hourly, site], ids=lambda table: table.name)
-def test_rebuilding_removes_a_bucket_of_a_day_without_rows(store: LogStore, table: Any) -> None:
-    store.record(make_records(10))
-    right = buckets(store)
-    key = {
-        column.name: "" if column.name in ("username", "token_name", "model_name", "group") else 0
-        for column in table.primary_key
-    }
-    key |= {"span": DAY} if table is site else {}
-    stray = {**key, "bucket": MIDNIGHT - 100 * DAY, "rows": 3}
-    store.write(lambda connection: connection.execute(insert(table).values(**stray)))
-
-    assert rebuilt(store) == right
-
-
-@pytest.mark.parametrize("span", SITE.spans)
+@pytest.mark.parametrize(
+    ("rollup", "span"),
+    [(rollup, span) for rollup in ROLLUPS for span in rollup.spans],
+    ids=lambda value: getattr(value, "table", value),
+)
 @pytest.mark.parametrize("days_ago", [1, 100])
-def test_rebuilding_removes_a_stray_bucket_of_any_span(store: LogStore, span: int, days_ago: int) -> None:
+def test_rebuilding_removes_a_stray_bucket_of_any_span(
+    store: LogStore, rollup: Rollup, span: int, days_ago: int
+) -> None:
     store.record(make_records(10))
     right = buckets(store)
+    key: Row = {name: "" if "name" in name or name == "group" else 0 for name in rollup.dimensions}
     bucket = (MIDNIGHT - days_ago * DAY) // span * span
-    stray = {"span": span, "bucket": bucket, "retained": 0, "type": 2, "model_name": "stray", "rows": 3}
-    missing = {"channel_id": 0, "group": ""}
-    store.write(lambda connection: connection.execute(insert(site).values(**stray, **missing)))
+    stray = {**key, "bucket": bucket, "retained": 0, "rows": 3}
+    stray |= {} if rollup.table is hourly else {"span": span}
+    store.write(lambda connection: connection.execute(insert(rollup.table).values(**stray)))
 
     assert rebuilt(store) == right
 

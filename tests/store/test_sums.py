@@ -73,17 +73,17 @@ def cut(span: IdRange, **kwargs: Any) -> list[tuple[Any, ...]]:
 
 def test_a_long_range_is_cut_from_coarse_to_fine_with_rows_at_its_edges() -> None:
     week = MIDNIGHT - MIDNIGHT % WEEK
-    low, high = week - DAY - 7 * HOUR - 910, week + WEEK + 2 * DAY + 6 * HOUR + 2 * HOUR + 900 + 10
+    low, high = week - DAY - 9 * HOUR - 910, week + WEEK + 2 * DAY + 8 * HOUR + 2 * HOUR + 900 + 10
 
     assert cut(ids.between(low, high - 1)) == [
         ("records", 0, low, low + 10),
         ("usage_site", 900, low + 10, low + 910),
-        ("usage_site", HOUR, low + 910, week - DAY - 6 * HOUR),
-        ("usage_site", 6 * HOUR, week - DAY - 6 * HOUR, week - DAY),
+        ("usage_site", HOUR, low + 910, week - DAY - 8 * HOUR),
+        ("usage_site", 8 * HOUR, week - DAY - 8 * HOUR, week - DAY),
         ("usage_site", DAY, week - DAY, week),
         ("usage_site", WEEK, week, week + WEEK),
         ("usage_site", DAY, week + WEEK, week + WEEK + 2 * DAY),
-        ("usage_site", 6 * HOUR, week + WEEK + 2 * DAY, week + WEEK + 2 * DAY + 6 * HOUR),
+        ("usage_site", 8 * HOUR, week + WEEK + 2 * DAY, week + WEEK + 2 * DAY + 8 * HOUR),
         ("usage_site", HOUR, high - 910 - 2 * HOUR, high - 910),
         ("usage_site", 900, high - 910, high - 10),
         ("records", 0, high - 10, high),

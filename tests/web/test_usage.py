@@ -193,6 +193,30 @@ def test_self_sees_its_own_usage_whatever_it_asks(
     assert quotas(answer, "username") == [("alice" if headers is ALICE else "bob", quota)]
 
 
+@EACH
+def test_the_largest_groups_come_with_the_sum_of_all_others(
+    client: FlaskClient, path: str, headers: Headers
+) -> None:
+    for model, quota, tokens in (("a", 1, 9), ("b", 5, 0), ("c", 3, 1), ("d", 2, 0)):
+        post(client, make_event(model_name=model, quota=quota, prompt_tokens=tokens, completion_tokens=0))
+    asked = {"group_by": "model_name", "top": 2}
+
+    answer = usage(client, path, headers, **asked)
+    assert (answer["top"], answer["top_by"], answer["groups"]) == (2, "quota", 4)
+    assert quotas(answer, "model_name") == [("b", 5), ("c", 3), (None, 3)]
+    by_tokens = usage(client, path, headers, **asked, top_by="tokens", interval="day")
+    assert quotas(by_tokens, "model_name", "start") == [
+        ("a", MIDNIGHT, 1),
+        ("c", MIDNIGHT, 3),
+        (None, MIDNIGHT, 7),
+    ]
+
+
+@pytest.mark.parametrize("group_by", ["", "model_name,type"])
+def test_what_has_no_largest_is_refused(client: FlaskClient, group_by: str) -> None:
+    assert_error(client.get(ALL, query_string={"group_by": group_by, "top": 1}, headers=ROOT), 400, "top: ")
+
+
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), (ALICE, 403), (GATEWAY, 403)])
 def test_the_site_s_usage_is_for_admins(client: FlaskClient, headers: Headers, status: int) -> None:
     assert_error(client.get(ALL, headers=headers), status, "")
@@ -215,6 +239,10 @@ def test_the_site_s_usage_is_for_admins(client: FlaskClient, headers: Headers, s
         ("timezone", "UTC\0"),
         ("timezone", "+08:00"),
         ("timezone", "x" * 5000),
+        ("top", "0"),
+        ("top", "101"),
+        ("top", "some"),
+        ("top_by", "rows"),
         ("type", "abc"),
         ("start_timestamp", f"{NOW}000"),
         ("end_timestamp", "noon"),
@@ -230,7 +258,7 @@ def test_what_cannot_be_read_is_refused_by_name(
 
 @EACH
 def test_empty_parameters_are_absent_ones(client: FlaskClient, path: str, headers: Headers) -> None:
-    names = ("group_by", "interval", "timezone", "type", "start_timestamp", "end_timestamp", "model_name")
+    names = ("group_by", "interval", "timezone", "top", "top_by", "type", "start_timestamp", "model_name")
     post(client, make_event())
     assert usage(client, path, headers, **dict.fromkeys(names, "")) == usage(client, path, headers)
 

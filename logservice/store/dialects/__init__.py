@@ -7,6 +7,7 @@ the store asks for a dialect once, by the engine's own name, and never looks at 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, make_url
@@ -46,6 +47,7 @@ __all__ = [
     "can_share",
     "contains",
     "engine_settings",
+    "file_of",
     "for_engine",
     "growing",
     "joined_lines",
@@ -90,6 +92,12 @@ def can_join(engine: Engine) -> bool:
     """Whether the log can live in the database of a host's engine, be it with an engine of its own."""
     known = _DIALECTS.get(engine.dialect.name)
     return known is not None and known.shared_driver is not None
+
+
+def file_of(engine: Engine) -> Path | None:
+    """Return the file that is a host's database, if it is one."""
+    known = _DIALECTS.get(engine.dialect.name)
+    return None if known is None else known.file_of(engine.url)
 
 
 def _dialect(name: str) -> type[Dialect]:

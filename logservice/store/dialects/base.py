@@ -67,6 +67,11 @@ class Dialect(abc.ABC):
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         """Return the keywords of `create_engine` for the engine that reads."""
 
+    @classmethod
+    def file_of(cls, url: URL) -> Path | None:
+        """Return the file that a URL names, where databases are files."""
+        return None
+
     # -- life ----------------------------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -11,7 +11,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, literal, literal_column, select, table, text
 
 #: Tables that hold nearly all of the log; the others are taken as they are.
-_LARGE = ("log_records", "log_contents", "log_usage_hourly", "log_usage_site")
+_LARGE = ("log_records", "log_contents", "log_usage_hourly", "log_usage_site", "log_usage_owners")
 #: Pages that are read to learn how wide rows are: about a tenth of a second.
 _PAGES = 2_000
 

@@ -67,7 +67,7 @@ class SQLiteDialect(Dialect):
         self.wal = WriteAheadLog(self.path)
         self._lock_path = self.path.with_name(self.path.name + "-lock")
         self._connection: Connection | None = None
-        self._inherited: Connection | None = None
+        self._inherited: list[Connection] = []
         self._is_to_be_short = False
         listen_to_reader(engine, self.path)
         # Opened when they are needed, and kept few: who reads much reads on for a while.
@@ -76,14 +76,20 @@ class SQLiteDialect(Dialect):
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
-        if url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", ""):
+        file = cls.file_of(url)
+        if file is None:
             raise InvalidValue("LOGSERVICE_DATABASE_URL: SQLite needs a file, for several workers share it")
-        path = Path(folder, path_of(url))
+        path = Path(folder, file)
         return {
             "url": reading_url(path),
             "pool_size": 8,
             **_pool(waiting_time),
         }
+
+    @classmethod
+    def file_of(cls, url: URL) -> Path | None:
+        in_memory = url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", "")
+        return None if in_memory else path_of(url)
 
     def exists(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
@@ -116,7 +122,9 @@ class SQLiteDialect(Dialect):
         self.engine.dispose(close=False)
         self._much.dispose(close=False)
         # Not closed, and not forgotten, for that closes it too: it belongs to the parent process.
-        self._inherited, self._connection = self._connection, None
+        if self._connection is not None:
+            self._inherited.append(self._connection)
+        self._connection = None
 
     def close(self, finish_writing: Callable[[], None]) -> None:
         # Readers first: the last connection to close folds the write-ahead log back, and readers may not.

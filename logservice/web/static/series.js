@@ -16,6 +16,9 @@ export const MEASURES = {
 /** Requests and errors are counted whatever the filter says of the type: the types under which they say something. */
 const TYPES = { requests: ["", "2"], errors: ["", "2", "4"] };
 
+/** The name that the API knows a measure by when it compares groups. */
+export const sizeOf = (measure) => (measure === "cost" ? "quota" : measure);
+
 /** Return whether a figure or measure is about the rows that are left by a filter for their type. */
 export function counts(name, type = "") {
   return TYPES[name]?.includes(type) ?? true;
@@ -30,14 +33,13 @@ export function isNamed(name) {
 export function seriesOf(items, { group, measure, interval, range }) {
   const totals = totalsOf(items, { group, measure });
   const named = [...totals].filter(([name]) => name !== null).sort(([, one], [, other]) => other - one);
-  const names = [...named.slice(0, MOST_SERIES).map(([name]) => name), null];
+  const names = [...named.map(([name]) => name), null];
   const places = new Map(names.map((name, place) => [name, place]));
   const starts = startsOf(items, interval, range);
   const positions = new Map(starts.map((start, position) => [start, position]));
   const series = names.map((name) => ({ name, values: new Array(starts.length).fill(0) }));
   for (const item of items) {
-    const place = places.get(item[group]) ?? names.length - 1;
-    series[place].values[positions.get(item.start)] += MEASURES[measure](item);
+    series[places.get(item[group])].values[positions.get(item.start)] += MEASURES[measure](item);
   }
   return { starts, series: series.filter(({ values }) => values.some((value) => value !== 0)) };
 }

@@ -4,14 +4,15 @@ import { button, element } from "./dom.js";
 import { t } from "./i18n.js";
 import { isNamed } from "./series.js";
 
-const MOST = 6;
+/** How many are shown. */
+export const MOST = 6;
 
-/** Make the list of {name, value} items; `filter(name)` is called with the name that is clicked. */
-export function topList({ title, items, format, label, filter }) {
+/** Make the list of {name, value} items, of `count` that there are; `filter(name)` is called with the one clicked. */
+export function topList({ title, items, count, format, label, filter }) {
   const sorted = items.filter((item) => item.value > 0).sort((one, other) => other.value - one.value);
   const shown = sorted.slice(0, MOST);
   const lines = shown.map((item) => line(item, shown[0].value, { format, label, filter }));
-  const more = sorted.length > MOST ? element("span", { class: "minor" }, t("top.more", { count: sorted.length - MOST })) : null;
+  const more = shown.length === MOST && count > MOST ? element("span", { class: "minor" }, t("top.more", { count: count - MOST })) : null;
   const heading = element("h2", {}, title, more);
   const empty = element("p", { class: "minor" }, t("top.empty"));
   return element("section", { class: "panel top-list" }, heading, shown.length ? element("ol", {}, lines) : empty);

@@ -9,28 +9,23 @@ import { amount, percent, price, short, shortAmount, whole, ZONE } from "../form
 import { amended, fragmentOf } from "../fragment.js";
 import { t } from "../i18n.js";
 import { fittingInterval, INTERVALS, rangeOf, usualInterval } from "../ranges.js";
-import { counts, isNamed, MEASURES, MOST_SERIES, seriesOf } from "../series.js";
+import { counts, isNamed, MEASURES, MOST_SERIES, seriesOf, sizeOf, totalsOf } from "../series.js";
 import { isAdmin } from "../session.js";
 import { emptyLog, nothingFound, settle } from "../states.js";
 import { rowTable } from "../table.js";
-import { topList } from "../toplist.js";
+import { MOST, topList } from "../toplist.js";
 
-/**
- * What usage can be told apart by, each with the filter that a click on a name sets. People are slow to add up: the log
- * keeps sums of the whole site by all the others.
- */
+/** What usage can be told apart by, each with the filter that a click on a name sets. */
 const GROUPS = [
   { group: "model_name", filter: "model_name" },
-  { group: "username", filter: "username", admin: true, slow: true },
-  { group: "token_name", filter: "token_name", slow: true },
+  { group: "username", filter: "username", admin: true },
+  { group: "token_name", filter: "token_name" },
   { group: "channel_id", filter: "channel", admin: true },
   { group: "group", filter: "group" },
 ];
 const ERROR = "4";
 const NEWEST = 10;
 const MOST_LISTS = 4;
-/** Groups times intervals up to which one question is asked for a chart; more are asked for one by one. */
-const MOST_SUMS = 4000;
 
 export function openOverview(main, { go }) {
   let params = {};
@@ -59,16 +54,12 @@ export function openOverview(main, { go }) {
       drawn = made;
     };
     const list = ({ place, ...one }) => put(place, () => listOf(one, ask, params, filter));
-    // What stands in those that come later is not what was asked for either.
-    for (const { slow, place } of lists) if (slow) place.setAttribute("aria-busy", "true");
     await Promise.all([
       put(places.figures, () => figures(ask, params.type)),
       put(places.chart, () => usageChart(ask, params, { filter, keep, control })),
       put(places.newest, () => newestRows(params, ask, { filter, go })),
-      ...lists.filter((one) => !one.slow).map(list),
+      ...lists.map(list),
     ]);
-    // They would only keep the others waiting.
-    if (!signal.aborted) lists.filter((one) => one.slow).forEach(list);
   };
   return { update, close: () => drawn?.close() };
 }
@@ -144,7 +135,7 @@ async function usageChart(ask, params, { filter, keep, control }) {
   const { group, measure, range, ...asked } = choices(params);
   const interval = await barInterval(ask, params);
   if (interval !== asked.interval) control(interval);
-  const items = await chartItems(ask, { group: group.group, interval, measure });
+  const { items } = await chartUsage(ask, params);
   const data = seriesOf(items, { group: group.group, measure, interval, range });
   if (data.series.length === 0) {
     keep(null);
@@ -163,37 +154,11 @@ async function usageChart(ask, params, { filter, keep, control }) {
   return made.node;
 }
 
-/**
- * Return usage by interval and group. Of many groups only the largest are asked for, and the sum of all, from which
- * those of the others follow; otherwise an hour's worth of answers would be asked for to draw eight colours.
- */
-async function chartItems(ask, { group, interval, measure }) {
-  const shape = { interval, timezone: ZONE };
-  const [{ items }, all] = await Promise.all([ask("usage", { group_by: group }), ask("usage", shape)]);
-  if (items.length * all.items.length <= MOST_SUMS) return (await ask("usage", { ...shape, group_by: group })).items;
-  const value = MEASURES[measure];
-  const filterName = GROUPS.find((one) => one.group === group).filter;
-  const named = items.filter((item) => isNamed(item[group]));
-  const largest = named.sort((one, other) => value(other) - value(one)).slice(0, MOST_SERIES);
-  const askFor = async (name) => {
-    const answer = await ask("usage", { ...shape, group_by: group, [filterName]: name });
-    // A name with % in it is a pattern to the API, and may find others as well.
-    return answer.items.filter((item) => item[group] === name);
-  };
-  const known = (await Promise.all(largest.map((item) => askFor(item[group])))).flat();
-  return [...known, ...rest(all.items, known, group)];
-}
-
-/** The usage of all others: the sum of all without what is known, which may have grown since. Its name is null. */
-function rest(all, known, group) {
-  const left = new Map(all.map((item) => [item.start, { ...item, [group]: null }]));
-  for (const item of known) {
-    const others = left.get(item.start) ?? {};
-    for (const field of ["quota", "requests", "errors", "prompt_tokens", "completion_tokens"]) {
-      others[field] = Math.max(0, others[field] - item[field]);
-    }
-  }
-  return [...left.values()];
+/** Return usage by interval of the largest groups, and of all others: more have no colours of their own. */
+async function chartUsage(ask, params) {
+  const { group, measure } = choices(params);
+  const interval = await barInterval(ask, params);
+  return ask("usage", { group_by: group.group, interval, timezone: ZONE, top: MOST_SERIES, top_by: sizeOf(measure) });
 }
 
 function groupLabel(name) {
@@ -202,11 +167,17 @@ function groupLabel(name) {
 }
 
 async function listOf({ group, filter: name }, ask, params, filter) {
-  const { measure } = choices(params);
-  const { items } = await ask("usage", { group_by: group });
+  const { group: shown, measure } = choices(params);
+  // What the chart shows need not be asked for a second time.
+  const charted = shown.group === group;
+  const { items, groups: count } = await (charted
+    ? chartUsage(ask, params)
+    : ask("usage", { group_by: group, top: MOST, top_by: sizeOf(measure) }));
+  const named = [...totalsOf(items, { group, measure })].filter(([known]) => known !== null);
   return topList({
     title: t(`by.${group}`),
-    items: items.map((item) => ({ name: item[group], value: MEASURES[measure](item) })),
+    items: named.map(([known, value]) => ({ name: known, value })),
+    count,
     format: measure === "cost" ? amount : short,
     label: groupLabel,
     filter: (value) => filter({ [name]: value }),
