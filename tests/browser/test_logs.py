@@ -84,7 +84,7 @@ def test_columns_are_put_away_and_stay_away(open_page: OpenPage) -> None:
 def test_what_is_stored_as_html_stays_text_everywhere(open_page: OpenPage) -> None:
     page = open_page("#/overview?by=group", user="root")
     expect(page.locator(".legend, .top-list")).to_contain_text([HARM] * 4)
-    for fragment in ("#/logs", "#/logs?by=1", "#/search?keyword=onerror"):
+    for fragment in ("#/logs?type=2", "#/logs?type=2&by=1", "#/search?keyword=onerror"):
         page.goto(page.url.partition("#")[0] + fragment)
         settled(page)
         page.click(f"tr.row:has-text('{HARM[:8]}') button.opener")

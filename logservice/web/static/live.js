@@ -8,7 +8,7 @@ import { t } from "./i18n.js";
 const PAUSE = 2000;
 const PAGE_SIZE = 100;
 /** Pages that are read at a time; what comes quicker is passed over, and said to be: nobody could read it. */
-const MOST_PAGES = 5;
+const MOST_PAGES = 3;
 const MOST_ROWS = 1000;
 
 /**
