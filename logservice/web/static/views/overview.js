@@ -28,7 +28,6 @@ const NEWEST = 10;
 const MOST_LISTS = 4;
 
 export function openOverview(main, { go }) {
-  let params = {};
   let drawn = null;
   const bar = filterBar(go);
   const places = Object.fromEntries(["figures", "chart", "top", "newest"].map((name) => [name, element("div", { class: `place place-${name}` })]));
@@ -41,8 +40,7 @@ export function openOverview(main, { go }) {
   fill(main, element("h1", { class: "hidden" }, t("view.overview")), bar.node, places.figures, lower, newest);
 
   const filter = (values) => go(amended(values));
-  const update = async (given, signal) => {
-    params = given;
+  const update = async (params, signal) => {
     bar.update(params);
     const ask = asker(params, signal);
     const control = (interval) => fill(controls, chartControls({ ...params, interval }, filter));
@@ -177,7 +175,8 @@ async function listOf({ group, filter: name }, ask, params, filter) {
   return topList({
     title: t(`by.${group}`),
     items: named.map(([known, value]) => ({ name: known, value })),
-    count,
+    // Of those that were counted some have no errors.
+    count: measure === "errors" ? 0 : count,
     format: measure === "cost" ? amount : short,
     label: groupLabel,
     filter: (value) => filter({ [name]: value }),
