@@ -46,6 +46,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
             data="/api/data",
             page="",
             metrics="/metrics",
+            docs="",
         )
     standalone.init_app(app)
     return app

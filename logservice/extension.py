@@ -46,6 +46,8 @@ class LogService:
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
     `page` is the prefix of the web page and of its files; None mounts none.
+    `docs` is the prefix of `openapi.json`, which describes all routes that are mounted, and of `docs`, which
+    shows it; None mounts neither, True stands for `url_prefix`.
     `metrics` is the path of the figures for Prometheus; with None, or LOGSERVICE_METRICS off, nothing is
     counted.
     True stands for `/ingest`, `/data`, `/page` or `/metrics` below `url_prefix`.
@@ -65,6 +67,7 @@ class LogService:
         protocols: str | None = None,
         data: str | bool | None = None,
         page: str | bool | None = None,
+        docs: str | bool | None = None,
         metrics: str | bool | None = None,
     ) -> None:
         if bind_key is not None and db is None:
@@ -79,6 +82,7 @@ class LogService:
         self._protocols = protocols
         self._data = self._below("data", data)
         self._page = self._below("page", page)
+        self._docs = self._url_prefix if docs is True else self._below("docs", docs)
         self._metrics = self._below("metrics", metrics)
         if app is not None:
             self.init_app(app)
@@ -112,6 +116,7 @@ class LogService:
             protocols=self._protocols,
             data_prefix=self._data,
             page=self._page,
+            docs=self._docs,
             metrics=None if metrics is None else self._metrics,
             origins=settings.cors_origins,
         )

@@ -13,12 +13,13 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from .. import moments
 from ..store.log_types import LogType
 from . import values
 from .values import Fields
@@ -121,7 +122,7 @@ def _time(path: str, value: Any) -> float | None:
     if value is None:
         return None
     try:
-        read = datetime.fromisoformat(value.upper())
+        read = moments.read(value)
     except (AttributeError, ValueError):
         raise ValueError(f"{path}: must be an RFC 3339 time") from None
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()

@@ -10,12 +10,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
+from .. import moments
 from ..store.records import MAX_TEXT
 
 Reader = Callable[[str, Any], Any]
@@ -63,7 +63,7 @@ def moment(path: str, value: Any) -> float | None:
     if not isinstance(value, str):
         return number(path, value)
     try:
-        read = datetime.fromisoformat(value)
+        read = moments.read(value)
     except ValueError:
         raise ValueError(f"{path}: must be epoch seconds or an ISO 8601 time") from None
     if read.tzinfo is None:

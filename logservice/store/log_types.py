@@ -56,6 +56,11 @@ def parse(value: int | str) -> LogType:
     return found
 
 
+def spellings() -> list[str]:
+    """Return how types may be written, as numbers and as names in English and Chinese."""
+    return [*map(str, NAMES), *_BY_NAME]
+
+
 def keyword_type(text: str) -> LogType | None:
     """Return the type named by a search keyword, or None when it is an ordinary word."""
     text = text.strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from operator import itemgetter
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ import msgspec
 import orjson
 from msgspec import Meta
 
+from .. import moments
 from ..errors import InvalidValue
 from . import ids, log_types
 from .log_types import LogType
@@ -85,7 +85,8 @@ class Record:
 FIELDS = frozenset(Event.__struct_fields__)
 
 _decode = msgspec.json.Decoder(Event)
-_TEXTS = (
+#: The fields that are stored as texts.
+TEXTS = (
     "username",
     "token_name",
     "model_name",
@@ -96,7 +97,7 @@ _TEXTS = (
     "content",
     "other",
 )
-_texts = itemgetter(*_TEXTS)
+_texts = itemgetter(*TEXTS)
 
 
 def from_json(raw: bytes | msgspec.Raw, *, now: float, keep_id: bool = False) -> Record:
@@ -107,6 +108,8 @@ def from_json(raw: bytes | msgspec.Raw, *, now: float, keep_id: bool = False) ->
     try:
         event = _decode.decode(raw)
     except (msgspec.MsgspecError, UnicodeError) as error:
+        if _is_about_a_float(error):
+            return from_mapping(_load_event(raw), now=now, keep_id=keep_id)
         raise InvalidValue(_in_words(error)) from None
     except RecursionError:
         raise InvalidValue("the event is nested too deeply") from None
@@ -121,10 +124,37 @@ def from_mapping(fields: Mapping[str, Any], *, now: float, keep_id: bool = False
         raise InvalidValue("the event is no object")
     others = {name: value for name, value in fields.items() if name != "other"}
     try:
-        event = msgspec.convert(others, Event)
+        event = _converted(others)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidValue(_in_words(error)) from None
     return _clean(event, other_text(fields.get("other")), now, keep_id=keep_id)
+
+
+def _converted(fields: Mapping[str, Any]) -> Event:
+    """Return an event of its fields. 1500.0 is whole as well: Python writes a computed number like that."""
+    try:
+        return msgspec.convert(fields, Event)
+    except msgspec.ValidationError as error:
+        if not _is_about_a_float(error):
+            raise
+    whole = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in fields.items()
+    }
+    return msgspec.convert(whole, Event)
+
+
+def _is_about_a_float(error: Exception) -> bool:
+    return "got `float`" in str(error)
+
+
+def _load_event(raw: bytes | msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise InvalidValue(_in_words(error)) from None
+    except RecursionError:
+        raise InvalidValue("the event is nested too deeply") from None
 
 
 def from_columns(created_at: float, row: dict[str, Any], *, now: float) -> Record:
@@ -253,7 +283,7 @@ def _second(created_at: int | float | str | None, now: float) -> int:
 
 def _epoch(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = moments.read(text)
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
@@ -291,7 +321,7 @@ def _can_be_encoded(text: str) -> bool:
 
 
 def _refuse_unstorable(row: Mapping[str, Any]) -> None:
-    for name in _TEXTS:
+    for name in TEXTS:
         if not _can_be_encoded(row[name]):
             raise InvalidValue(f"{name}: holds half of a surrogate pair, which is no character")
         if len(row[name].encode()) > MAX_TEXT:

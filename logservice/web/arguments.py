@@ -16,6 +16,7 @@ from ..store.log_types import LogType
 from ..store.pages import Cursor
 from ..store.queries import Query as Question
 from ..store.scope import Scope
+from .described import noted
 from .responses import ApiError
 
 View = Callable[..., Response]
@@ -35,7 +36,7 @@ def takes(schema: type[Schema]) -> Callable[[View], View]:
                 raise ApiError(400, first_message(error)) from None
             return view(query, *args, **kwargs)
 
-        return parsed
+        return noted(parsed, query=schema, failures={400: "start_timestamp: not a number of epoch seconds"})
 
     return decorate
 

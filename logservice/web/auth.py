@@ -10,6 +10,7 @@ from typing import Any
 from flask import Request, Response, g, request
 
 from ..store.scope import Scope
+from .described import UNREACHABLE, facts_of, noted
 from .principal import Principal, ResolveKey
 from .responses import ApiError
 from .state import current_state
@@ -18,7 +19,9 @@ View = Callable[..., Response]
 
 _PRINCIPAL = "_logservice_principal"
 _SCOPE = "_logservice_scope"
+_NO_TOKEN = "a valid access token is required"
 UNKNOWN_KEY = "Token不存在或无权限"
+_TOO_MANY = "too many requests"
 #: What an unknown key costs of the rate limit, so that guessing is slow.
 _COST_OF_UNKNOWN = 5
 
@@ -45,15 +48,14 @@ def requires(*roles: str) -> Callable[[View], View]:
         def guarded(*args: Any, **kwargs: Any) -> Response:
             principal = _recognised()
             if principal is None:
-                raise ApiError(
-                    401, "a valid access token is required", headers={"WWW-Authenticate": "Bearer"}
-                )
+                raise ApiError(401, _NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
             if principal.role not in roles:
-                raise ApiError(403, f"this needs the role {' or '.join(roles)}")
+                raise ApiError(403, _needs(roles))
             setattr(g, _PRINCIPAL, principal)
             return view(*args, **kwargs)
 
-        return guarded
+        refusals = {401: _NO_TOKEN, 403: _needs(roles), 503: UNREACHABLE}
+        return noted(guarded, roles=roles, failures=refusals)
 
     return decorate
 
@@ -71,7 +73,7 @@ def requires_scraper(view: View) -> View:
         is_known = bool(token) and compare_digest(bearer(request).encode(), token.encode())
         return view(*args, **kwargs) if is_known else for_admins(*args, **kwargs)
 
-    return guarded
+    return noted(guarded, roles=("admin",), failures=facts_of(for_admins).failures)
 
 
 def requires_key(view: View) -> View:
@@ -83,7 +85,7 @@ def requires_key(view: View) -> View:
         limiter = current_state().rate_limiter
         wait = limiter.hit(address) if limiter else 0
         if wait:
-            raise ApiError(429, "too many requests", headers={"Retry-After": str(wait)})
+            raise ApiError(429, _TOO_MANY, headers={"Retry-After": str(wait)})
         scope = _scope_of_key()
         if scope is None:
             if limiter:
@@ -93,7 +95,11 @@ def requires_key(view: View) -> View:
         setattr(g, _SCOPE, scope)
         return view(*args, **kwargs)
 
-    return guarded
+    return noted(guarded, takes_key=True, failures={200: UNKNOWN_KEY, 429: _TOO_MANY, 503: UNREACHABLE})
+
+
+def _needs(roles: tuple[str, ...]) -> str:
+    return f"this needs the role {' or '.join(roles)}"
 
 
 def _recognised() -> Principal | None:

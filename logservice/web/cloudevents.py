@@ -15,7 +15,10 @@ from ..errors import InvalidValue
 from ..sources import cloudevents
 from ..store.records import Record
 from . import bodies, intake
+from .answers import RECORDED
 from .auth import requires
+from .described import Success, accepts, answers, answers_with
+from .foreign import CLOUDEVENTS
 from .responses import recorded, silence
 
 PATH = "/api/v1/events"
@@ -25,9 +28,18 @@ bp = Blueprint("logservice_cloudevents", __name__)
 
 
 @bp.post(PATH, strict_slashes=False, merge_slashes=False)
+@answers(RECORDED)
+@answers_with(Success("Everything was stored.", status=204))
+@accepts(*CLOUDEVENTS)
 @requires("writer", "admin")
 def post_cloudevents() -> Response:
-    """Store one CloudEvent or a batch; 204 says that nothing was refused."""
+    """Store one CloudEvent or a batch; 204 says that nothing was refused.
+
+    The attributes may stand in `ce-*` headers as well, with the data alone in the body. What is sent again in
+    the same words is stored once for 24 hours.
+
+    接收 CloudEvents（兼容 OpenMeter）。
+    """
     body = bodies.read()
     if _is_binary():
         key = intake.idempotency_key(_headers() + body.content, repeats_itself=True)

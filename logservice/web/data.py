@@ -16,8 +16,10 @@ from ..store.log_types import LogType
 from ..store.queries import Query as Question
 from ..store.scope import Scope
 from ..store.usage import Grouping
+from .answers import HOURS
 from .arguments import Query, takes
 from .auth import own_scope, requires
+from .described import answers
 from .responses import ApiError, saying, success
 from .schemas import AllHours, OwnHours
 from .state import current_state
@@ -32,11 +34,15 @@ _OF_USERS = ("user_id", "username", "model_name")
 
 
 @bp.get("", strict_slashes=False, merge_slashes=False)
+@answers(HOURS)
 @saying("获取统计信息失败")
 @requires("admin")
 @takes(AllHours)
 def hours(query: Query) -> Response:
-    """Hourly rows of the whole site by model, or of one user."""
+    """Hourly usage of the whole site by model, or of one user, as the dashboard of new-api reads it.
+
+    全站每小时用量（兼容 new-api 的数据看板）。
+    """
     start, end = _range(query)
     if end - start > _YEAR:
         raise ApiError(400, "start_timestamp: lies more than 366 days before end_timestamp")
@@ -46,11 +52,15 @@ def hours(query: Query) -> Response:
 
 
 @bp.get("/self", strict_slashes=False, merge_slashes=False)
+@answers(HOURS)
 @saying("获取统计信息失败")
 @requires("user", "admin")
 @takes(OwnHours)
 def own_hours(query: Query) -> Response:
-    """Hourly rows of the caller, of 30 days at most."""
+    """Hourly usage of the caller by model, of 30 days at most.
+
+    自己的每小时用量，最多 30 天。
+    """
     start, end = _range(query)
     if end - start > _MONTH:
         # The words that the pages know.

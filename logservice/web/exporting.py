@@ -6,17 +6,33 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
 
+import orjson
 from flask import Response
+from marshmallow import Schema
 
-from ..exports.formats import NDJSON, TextFormat, text_format
+from ..exports.formats import CSV, NDJSON, TextFormat, text_format
 from ..store import exports
 from ..store.queries import Query as Wanted
 from ..store.scope import Scope
 from ..store.store import LogStore
 from .arguments import Query, export_query
 from .audiences import Audience
+from .described import Content, Success
+from .examples import example_of
 from .responses import attachment
 from .state import current_state
+
+
+def file_of(row: type[Schema]) -> Success:
+    """Return what an export looks like, for the OpenAPI document."""
+    example = example_of(row)
+    lines, table = (text_format(name, tuple(example)) for name in (NDJSON, CSV))
+    contents = (
+        Content(lines.mimetype, {"type": "string"}, f"{orjson.dumps(example).decode()}\n"),
+        Content(table.mimetype, {"type": "string"}, table.head.decode()),
+    )
+    named = {"Content-Disposition": "attachment; filename=logs-20250101T000000Z.csv"}
+    return Success("A file with one row a line, oldest first.", contents, headers=named)
 
 
 def attached(query: Query, scope: Scope, audience: Audience) -> Response:

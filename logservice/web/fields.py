@@ -1,10 +1,13 @@
-"""Fields of query strings: texts from strangers, read strictly or refused by name."""
+"""Fields of query strings: texts from strangers, read strictly or refused by name.
+
+`json_schema` says in the words of the OpenAPI document what a field reads.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields
@@ -16,6 +19,10 @@ _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"([+-]?[0-9]+)(\.[0-9]*)?", re.ASCII)
 _MOST_DIGITS = 40
 _INT64 = range(-(2**63), 2**63)
+_YES_OR_NO = {str(word) for word in fields.Boolean.truthy | fields.Boolean.falsy}
+_MILLISECONDS = 10**11
+
+JsonSchema = Mapping[str, Any]
 
 
 def whole(value: str) -> int:
@@ -31,6 +38,12 @@ def whole(value: str) -> int:
 
 class Whole(fields.Integer):
     """A whole number of at most 64 bits."""
+
+    json_schema: ClassVar[JsonSchema] = {
+        "type": "integer",
+        "minimum": _INT64.start,
+        "maximum": _INT64.stop - 1,
+    }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         return whole(value)
@@ -58,6 +71,12 @@ class PageSize(Whole):
 class EpochSeconds(fields.Integer):
     """Epoch seconds, a fraction floored; what 32 bits cannot hold is clamped, milliseconds are refused."""
 
+    json_schema: ClassVar[JsonSchema] = {
+        "type": "number",
+        "minimum": 1 - _MILLISECONDS,
+        "maximum": _MILLISECONDS - 1,
+    }
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         text = value.strip()
         found = _DECIMAL.fullmatch(text) if len(text) <= _MOST_DIGITS else None
@@ -66,7 +85,7 @@ class EpochSeconds(fields.Integer):
         seconds = int(found[1])
         if text.startswith("-") and (found[2] or "").strip(".0"):
             seconds -= 1
-        if abs(seconds) >= 10**11:
+        if abs(seconds) >= _MILLISECONDS:
             raise ValidationError("epoch seconds are expected, these look like milliseconds")
         return min(seconds, ids.MAX_SECOND)
 
@@ -74,12 +93,16 @@ class EpochSeconds(fields.Integer):
 class PurgeTarget(EpochSeconds):
     """Epoch seconds of which only a past moment will do: what is no number is as good as missing."""
 
+    json_schema: ClassVar[JsonSchema] = {"type": "number", "minimum": 1, "maximum": ids.MAX_SECOND}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         return super()._deserialize(value, attr, data, **kwargs) if _DECIMAL.fullmatch(value.strip()) else 0
 
 
 class TypeOrName(fields.Field[int | None]):
     """A log type by number or name; 0 stands for all and becomes None."""
+
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "enum": ["0", *log_types.spellings()]}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | None:
         text = value.strip()
@@ -94,11 +117,25 @@ class TypeOrName(fields.Field[int | None]):
 class PlainText(fields.String):
     """A text without NUL characters, which no database would find."""
 
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "pattern": r"^[^\x00]*$"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if "\0" in value:
             raise ValidationError("holds a NUL character")
         text: str = value
         return text
+
+
+class Keyword(PlainText):
+    """The same, and not blank."""
+
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"}
+
+
+class Flag(fields.Boolean):
+    """Yes or no, in any of the usual spellings."""
+
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "enum": sorted(_YES_OR_NO)}
 
 
 class Names(fields.Field[tuple[str, ...]]):
@@ -107,6 +144,11 @@ class Names(fields.Field[tuple[str, ...]]):
     def __init__(self, known: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = known
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        """An array, whose items stand behind one another with commas between."""
+        return {"type": "array", "items": {"type": "string", "enum": list(self.known)}}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
@@ -122,6 +164,11 @@ class Name(fields.Field[str]):
         super().__init__(**kwargs)
         self.known = known
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        """One of the names."""
+        return {"type": "string", "enum": list(self.known)}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         return known(value.strip(), self.known)
 
@@ -135,6 +182,8 @@ def known(name: str, names: Sequence[str]) -> str:
 
 class TimeZone(fields.Field[ZoneInfo]):
     """A time zone by its IANA name."""
+
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "format": "iana-time-zone"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
         try:

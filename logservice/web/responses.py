@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from ..errors import AlreadyExists, Conflict, InvalidValue, LogServiceError, NotFound, Unavailable
+from .described import noted
 from .state import current_state
 
 P = ParamSpec("P")
@@ -24,6 +25,10 @@ _STATUS: tuple[tuple[type[LogServiceError], int], ...] = (
     (Unavailable, 503),
 )
 
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HTTP_MESSAGES = {
     404: "there is nothing at this path",
     405: "this path does not know that method",
@@ -64,6 +69,13 @@ def failure(error: ApiError, *, for_machines: bool = False) -> Response:
     return response
 
 
+def plain_json(value: Any) -> Response:
+    """Return JSON that has no envelope, to be asked for anew each time."""
+    response = Response(orjson.dumps(value), mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def attachment(pieces: Iterator[bytes], *, mimetype: str, filename: str) -> Response:
     """Return a file that is sent piece by piece, without the envelope.
 
@@ -76,10 +88,14 @@ def attachment(pieces: Iterator[bytes], *, mimetype: str, filename: str) -> Resp
     return response
 
 
-def document(html: str, *, policy: str) -> Response:
-    """Return the HTML of a page under its Content-Security-Policy, to be asked for anew each time."""
+def document(html: str, *, styles: str = "'self'") -> Response:
+    """Return the HTML of a page, to be asked for anew each time.
+
+    Its Content-Security-Policy allows nothing but files of this service, no script in the document, and
+    `styles` from where that says.
+    """
     response = Response(html, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = policy
+    response.headers["Content-Security-Policy"] = _POLICY.format(styles=styles)
     response.headers["Cache-Control"] = "no-store"
     return _guarded(response)
 
@@ -164,7 +180,7 @@ def saying(message: str) -> Callable[[Callable[P, Response]], Callable[P, Respon
             except Unavailable as error:
                 raise ApiError(503, message, headers=_retry(error)) from error
 
-        return guarded
+        return noted(guarded, failures={503: message})
 
     return decorate
 

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response
 from ..errors import LogServiceError
 from . import admin, cloudevents, cors, dashboard, data, observing, own, public, traces
 from .ingest import events_bp, sources_bp
+from .openapi import views as docs_views
 from .responses import ApiError, answer_http_errors, failure, from_domain, from_http
 from .scraping import bp as metrics_bp
 
@@ -26,7 +27,16 @@ def never_stored(response: Response) -> Response:
 
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp):
     top.after_request(never_stored)
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp, dashboard.bp):
+for top in (
+    root,
+    data.bp,
+    events_bp,
+    sources_bp,
+    cloudevents.bp,
+    metrics_bp,
+    dashboard.bp,
+    docs_views.bp,
+):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     answer_http_errors(top, from_http)
@@ -44,6 +54,7 @@ def mount(
     protocols: str | None,
     data_prefix: str | None,
     page: str | None,
+    docs: str | None,
     metrics: str | None,
     origins: Sequence[str],
 ) -> None:
@@ -63,6 +74,8 @@ def mount(
         listed.append(data_prefix)
     if page is not None:
         app.register_blueprint(dashboard.bp, url_prefix=page)
+    if docs is not None:
+        app.register_blueprint(docs_views.bp, url_prefix=docs)
     if metrics is not None:
         app.register_blueprint(metrics_bp, url_prefix=metrics)
     cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)

@@ -9,6 +9,8 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
 from . import observing, traces
+from .answers import OK
+from .described import UNREACHABLE, answers, fails, keeps_status
 from .responses import ApiError, domain_error, failure, http_error, success
 from .routes import never_stored
 from .state import current_state
@@ -46,13 +48,23 @@ def _api_never_stored(response: Response) -> Response:
     return never_stored(response) if request.path.startswith("/api") else response
 
 
+@answers(OK)
 def _healthz() -> Response:
-    """The process answers."""
+    """The process answers.
+
+    进程正常。
+    """
     return success("ok")
 
 
+@answers(OK)
+@fails(503, UNREACHABLE)
+@keeps_status
 def _readyz() -> Response:
-    """The database answers too, and is of this version; if not, the status says so even to old clients."""
+    """The database answers too, and is of this version; if not, the status says so even to old clients.
+
+    数据库也正常，且版本相符。
+    """
     try:
         current_state().store.be_ready()
     except LogServiceError as error:

@@ -21,12 +21,12 @@ from ..store.records import Record
 from ..store.sorting import sorted_out
 from . import bodies, intake
 from .auth import requires
+from .described import JSON, accepts, answers_with, fails, fails_with
+from .foreign import PROTOBUF, TRACES, TRACES_TAKEN, rpc_status
 from .responses import ApiError, answer_http_errors, domain_error, http_error, of_protocol
 from .state import current_state
 
 PATH = "/v1/traces"
-JSON = "application/json"
-PROTOBUF = "application/x-protobuf"
 #: Refusals that are told one by one; of the others there is the number.
 MOST_NAMED = 20
 
@@ -34,9 +34,19 @@ bp = Blueprint("logservice_traces", __name__)
 
 
 @bp.post(PATH, strict_slashes=False, merge_slashes=False)
+@answers_with(TRACES_TAKEN)
+@fails_with(rpc_status)
+@fails(415, "Content-Type: text/csv is neither application/x-protobuf nor application/json")
+@accepts(*TRACES)
 @requires("writer", "admin")
 def post_traces() -> Response:
-    """Store the calls of models among some spans."""
+    """Store the calls of models among some spans, by OTLP over HTTP.
+
+    Protocol Buffers need `logservice[otlp]`. The answers, failures included, are those of OTLP. What is sent
+    again in the same words is stored once for 24 hours.
+
+    接收 OpenTelemetry（OTLP/HTTP）的 GenAI 跨度。
+    """
     kind = _kind()
     content = bodies.unpacked()
     calls = _calls(kind, content)

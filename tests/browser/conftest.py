@@ -49,7 +49,12 @@ def open_page(browser: Browser, site: Service) -> Iterator[OpenPage]:
     with ExitStack() as stack:
 
         def open_(
-            fragment: str = "", *, user: str | None = None, refused: int | None = None, **options: Any
+            fragment: str = "",
+            *,
+            user: str | None = None,
+            refused: int | None = None,
+            shows: str = "main > *",
+            **options: Any,
         ) -> Page:
             context = stack.enter_context(
                 closing(browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options}))
@@ -60,7 +65,7 @@ def open_page(browser: Browser, site: Service) -> Iterator[OpenPage]:
             if user is not None:
                 page.add_init_script(f"sessionStorage.setItem('logservice.token', '{TOKENS[user]}')")
             page.goto(f"{site.url}/{fragment}")
-            settled(page)
+            settled(page, shows)
             return page
 
         yield open_
@@ -88,7 +93,7 @@ def watch(page: Page, site: Service, complaints: list[str], refused: int | None)
     )
 
 
-def settled(page: Page) -> None:
+def settled(page: Page, shows: str = "main > *") -> None:
     """Wait until a page shows something and nothing more is on its way."""
-    page.wait_for_selector("main > *")
+    page.wait_for_selector(shows)
     expect(page.locator("[aria-busy]")).to_have_count(0)

@@ -270,6 +270,14 @@ def test_other_is_an_object_or_its_text_and_written_anew(client: FlaskClient, se
 # Whose it is
 
 
+def test_a_whole_number_may_be_written_with_a_point(client: FlaskClient) -> None:
+    """Python writes 1500.0 for what it has computed."""
+    post(client, make_event(quota=1500.0, prompt_tokens=2e3, other={"ratio": 1.0}))
+    row = only_row(client)
+    assert (row["quota"], row["prompt_tokens"], row["other"]) == (1500, 2000, '{"ratio":1.0}')
+    assert_error(send(client, {"quota": 1500.5}), 400, "quota")
+
+
 def test_a_known_name_stands_for_its_id_and_the_other_way_round(client: FlaskClient) -> None:
     post(client, {"username": "bob", "content": "by name"}, {"user_id": BOB_ID, "content": "by id"})
     for row in assert_ok(client.get("/api/log/", headers=ROOT))["items"]:
