@@ -579,7 +579,8 @@ def demo_store(folder: Path) -> Iterator[LogStore]:
 
 
 def test_demo_makes_a_database_of_its_own(run: Run, tmp_path: Path) -> None:
-    shown = assert_done(run("demo", "--rows", "3000"))
+    shown = assert_done(run("demo", "--rows", "3000", "--bind", "127.0.0.1:8123"))
+    assert "the page is at http://127.0.0.1:8123/ " in shown
     assert not (tmp_path / "log.db").exists()
     *_, admin, alice, key = (line.split() for line in shown.splitlines() if "curl " in line)
     with demo_store(tmp_path) as store:

@@ -93,7 +93,7 @@ def _show(rows: int, logins: Iterable[Login], curl: Curl) -> None:
     headings = ("NAME", "ROLE", "ACCESS TOKEN", "KEY OF ONE TOKEN")
     echo_table(headings, [(who.username, who.role, who.access_token, who.key or "") for who in people])
     admin, somebody = people[0], people[1]
-    click.echo("\nOnce it is served, these answer:\n")
+    click.echo(f"\nOnce it is served, the page is at {curl.where}/ and these answer:\n")
     click.echo(f"    {curl('/api/log/', admin.access_token)}")
     click.echo(f"    {curl('/api/log/self', somebody.access_token)}")
     click.echo(f"    {curl(f'/api/log/token?key={somebody.key}')}\n")

@@ -18,6 +18,7 @@ from tests.serving import TOKENS, Service, serving
 OpenPage = Callable[..., Page]
 #: Longer than anything here takes, on a machine with much else to do.
 PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Service]:
     """A service with the rows of `tests.browser.site`, which is not needed without a browser."""
-    with serving(tmp_path_factory.mktemp("site"), environ={"LOGSERVICE_RETENTION": "error=14d"}) as service:
+    # A key has more rows than come at once, which takes a thousand otherwise.
+    environ = {"LOGSERVICE_RETENTION": "error=14d", "LOGSERVICE_TOKEN_LOG_LIMIT": "60"}
+    with serving(tmp_path_factory.mktemp("site"), environ=environ) as service:
         fill(service)
         yield service
 
@@ -93,4 +96,4 @@ def watch(page: Page, site: Service, complaints: list[str], refused: int | None)
 def settled(page: Page, shows: str = "main > *") -> None:
     """Wait until a page shows something and nothing more is on its way."""
     page.wait_for_selector(shows)
-    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("[aria-busy]")).to_have_count(0)

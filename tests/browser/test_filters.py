@@ -17,7 +17,7 @@ CUSTOM = "range=custom&start=1790000000&end=1790100000"
 
 
 def total(page: Page) -> int:
-    return int(str(page.locator(".pager .total").get_attribute("data-total")))
+    return int(str(page.locator(".pager .total").first.get_attribute("data-total")))
 
 
 def press(page: Page, control: str) -> None:
@@ -115,7 +115,7 @@ def test_a_type_that_is_none_is_told_and_can_be_taken_back(open_page: OpenPage) 
 def test_a_page_beyond_the_end_is_the_last_one(open_page: OpenPage) -> None:
     page = open_page("#/logs?username=bob&model_name=claude-sonnet-4&p=9999", user="root")
     expect(page.locator("tr.row")).to_have_count(BOBS_CALLS)
-    expect(page.locator(".pager .total")).to_have_text(f"1–{BOBS_CALLS} of {BOBS_CALLS}")
+    expect(page.locator(".pager .total").first).to_have_text(f"1–{BOBS_CALLS} of {BOBS_CALLS}")
 
 
 def test_choosing_what_is_chosen_asks_again(open_page: OpenPage) -> None:

@@ -8,10 +8,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, settled
+from tests.browser.site import call, record
+from tests.serving import Service
 
 AXE = Path(__file__).parent / "vendor/axe.min.js"
 CONTROLS = """() => [...document.querySelectorAll("a, button, input, select, summary")]
     .filter((one) => one.checkVisibility())"""
+OLD = 1_577_836_800
 #: With few rows, for axe-core looks at each of them for as long.
 VIEWS = ("#/overview?type=4", "#/logs?type=4", "#/search?keyword=too+many", "#/maintenance")
 
@@ -42,7 +45,7 @@ def test_the_theme_is_the_systems_until_another_is_chosen(open_page: OpenPage) -
     assert brightness(page) > 200
 
 
-@pytest.mark.parametrize("fragment", ["", *VIEWS])
+@pytest.mark.parametrize("fragment", ["", "#/overview", *VIEWS])
 def test_no_view_is_wider_than_a_narrow_screen(open_page: OpenPage, fragment: str) -> None:
     user = "root" if fragment else None
     page = open_page(fragment, user=user, viewport={"width": 360, "height": 740})
@@ -62,17 +65,56 @@ def test_everything_can_be_reached_by_keyboard(open_page: OpenPage) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("fragment", ["", *VIEWS])
+@pytest.mark.parametrize("fragment", ["", "#/overview", *VIEWS])
 def test_axe_finds_nothing_serious(open_page: OpenPage, fragment: str, theme: str) -> None:
     page = open_page(fragment, user="root" if fragment else None, color_scheme=theme)
     if "logs" in fragment:
         page.click("tr.row button.opener >> nth=0")
-    page.evaluate(f"() => {{ {AXE.read_text()} }}")
-    found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then((result) => result.violations)")
-    serious = [
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_what_opens_on_the_way(
+    open_page: OpenPage, site: Service, theme: str
+) -> None:
+    page = open_page("#/logs?type=4&live=1", user="root", color_scheme=theme, refused=503)
+    found = {}
+    page.click(".menu summary")
+    found["columns, live"] = serious(page)
+    page.click("text=Export")
+    page.wait_for_selector("dialog button.primary")
+    found["export"] = serious(page, "dialog")
+    page.keyboard.press("Escape")
+    page.route(
+        "**/api/log/**", lambda route: route.fulfill(status=503, json={"success": False, "message": "no"})
+    )
+    page.click("nav.views a >> text=Overview")
+    page.wait_for_selector(".place-newest .notice-error")
+    found["errors"] = serious(page)
+    page.unroute("**/api/log/**")
+    record(site, call(created_at=OLD, type="topup", quota=0, other=""))
+    page.click("nav.views a >> text=Maintenance")
+    page.select_option("#purge-type", "1")
+    page.click("text=Count rows")
+    page.wait_for_selector("dialog .danger")
+    found["purge"] = serious(page, "dialog")
+    page.keyboard.press("Escape")
+    page.click("#leave")
+    page.fill("#key", "sk-bobs-own-key-00000000001")
+    page.press("#key", "Enter")
+    page.wait_for_selector("table.rows")
+    found["key"] = serious(page)
+    assert {name: complaints for name, complaints in found.items() if complaints} == {}
+
+
+def serious(page: Page, within: str = "html") -> list[tuple[str, str, str]]:
+    """Return what axe-core finds: rule, element, and what to do."""
+    if page.evaluate("window.axe === undefined"):
+        page.evaluate(f"() => {{ {AXE.read_text()} }}")
+    run = "(place) => axe.run(place, { resultTypes: ['violations'] }).then((result) => result.violations)"
+    return [
         (one["id"], node["html"][:160], node["failureSummary"][:300])
-        for one in found
+        for one in page.evaluate(run, within)
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]
-    assert serious == []

@@ -1,7 +1,23 @@
 // Questions to the log's own API. Failures are objects with the status and the message of the answer.
 
 import { t } from "./i18n.js";
-import { isAdmin, settings, token } from "./session.js";
+import { isAdmin, session, settings, token } from "./session.js";
+
+/** Headers carry these characters and no others, and so do keys and access tokens. */
+const CREDENTIAL = /^[\x20-\x7e]+$/;
+/** What the API says in words that its specification prescribes. */
+const PRESCRIBED = {
+  "Token不存在或无权限": "error.key",
+  "获取日志失败": "error.database",
+  "搜索日志失败": "error.database",
+  "获取统计信息失败": "error.database",
+};
+let whenExpired = () => {};
+
+/** Say what to do when an answer tells that whoever is signed in is no longer known. */
+export function onExpired(action) {
+  whenExpired = action;
+}
 
 /** An answer that was no success; status 0 stands for no answer at all. */
 export class Failure extends Error {
@@ -56,6 +72,7 @@ async function ask(url, options) {
 }
 
 async function send(url, { method = "GET", credential = token(), signal } = {}) {
+  if (credential !== null && !CREDENTIAL.test(credential)) throw new Failure(400, t("error.credential"));
   const headers = credential === null ? {} : { Authorization: `Bearer ${credential}` };
   let response;
   try {
@@ -64,6 +81,7 @@ async function send(url, { method = "GET", credential = token(), signal } = {}) 
     if (error.name === "AbortError") throw error;
     throw new Failure(0, t("error.unreachable"));
   }
+  if (response.status === 401 && session.user !== null) whenExpired();
   if (!response.ok) await envelope(response);
   return response;
 }
@@ -77,6 +95,10 @@ async function envelope(response) {
     if (error.name === "AbortError") throw error;
     throw new Failure(response.status, t("error.unreadable", { status: response.status }));
   }
-  if (!answer.success) throw new Failure(response.status, answer.message);
+  if (!answer.success) throw new Failure(response.status, inOurWords(answer.message));
   return answer;
+}
+
+function inOurWords(message) {
+  return Object.hasOwn(PRESCRIBED, message) ? t(PRESCRIBED[message]) : t("error.said", { message });
 }

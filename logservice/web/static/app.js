@@ -1,18 +1,19 @@
 // The page begins here: who looks, at what, and what happens when either changes.
 
-import { Failure, whoAsks } from "./api.js";
+import { Failure, onExpired, readByKey, whoAsks } from "./api.js";
+import { closeDialogs } from "./dialog.js";
 import { fill } from "./dom.js";
 import { amend, go, onFragment, readFragment } from "./fragment.js";
 import { frame } from "./frame.js";
 import { chooseLanguage, language, t } from "./i18n.js";
-import { keepToken, session, settings, token } from "./session.js";
-import { onExpired, settle } from "./states.js";
+import { isAdmin, keepToken, session, settings, token } from "./session.js";
 import { openKey } from "./views/key.js";
 import { openLogs } from "./views/logs.js";
 import { openMaintenance } from "./views/maintenance.js";
 import { openOverview } from "./views/overview.js";
 import { openSearch } from "./views/search.js";
 import { openSignIn } from "./views/signin.js";
+import { openStart } from "./views/start.js";
 
 const VIEWS = { overview: openOverview, logs: openLogs, search: openSearch, maintenance: openMaintenance };
 const place = document.getElementById("app");
@@ -21,6 +22,8 @@ const place = document.getElementById("app");
 let current = null;
 /** The key whose rows are looked at; it is kept nowhere else. */
 let key = null;
+/** Whether it has yet to be found out who asks. A host may know its people by their cookies, without any token. */
+let isUnknown = token() !== null || settings.hostLogin;
 
 function show() {
   const { view, params } = readFragment();
@@ -34,20 +37,21 @@ function show() {
 
 /** Return what is shown for a name in the URL: strangers see the door, whatever the URL says. */
 function nameOf(view) {
+  if (isUnknown) return "start";
   if (session.user === null) return key === null ? "signin" : "key";
-  return Object.hasOwn(VIEWS, view) ? view : "overview";
+  return Object.hasOwn(VIEWS, view) && (view !== "maintenance" || isAdmin()) ? view : "overview";
 }
 
 function open(view, params) {
+  const isFirst = current === null || current.name === "start";
   close();
-  const isFirst = place.childElementCount === 0;
   const name = nameOf(view);
   const around = frame({ view: name, params, leave, redraw });
   fill(place, around.nodes);
   if (!isFirst) around.main.focus({ preventScroll: true });
   document.title = `${t(`view.${name}`)} · logservice`;
-  const opener = { ...VIEWS, signin: openSignIn, key: openKey }[name];
-  const controls = { go: (changed) => go(name, changed), amend: (changed) => amend(name, changed), enter, lookUp, leave, key };
+  const opener = { ...VIEWS, start: openStart, signin: openSignIn, key: openKey }[name];
+  const controls = { go: (changed) => go(name, changed), amend: (changed) => amend(name, changed), recognise, enter, lookUp, leave, key };
   current = { name, ...opener(around.main, controls), aborter: new AbortController() };
   load(params);
 }
@@ -66,14 +70,14 @@ function renewFrame(view, params) {
 }
 
 function close() {
+  closeDialogs();
   current?.aborter.abort();
   current?.close?.();
   current = null;
 }
 
 function redraw() {
-  close();
-  show();
+  redrawAll();
   document.getElementById("language").focus();
 }
 
@@ -90,39 +94,40 @@ async function enter(given, signal) {
   redrawAll();
 }
 
-function lookUp(given) {
+async function lookUp(given, signal) {
+  await readByKey(given, { page_size: 1 }, signal);
   key = given;
   redrawAll();
 }
 
 function leave() {
   keepToken(null);
+  isUnknown = false;
   key = null;
   redrawAll();
 }
 
 function redrawAll() {
-  close();
-  show();
+  const { view, params } = readFragment();
+  open(view, params);
 }
 
-/** Ask who is there, unless it can be nobody. A host may know its people by their cookies, without any token. */
-async function begin() {
-  chooseLanguage(language());
-  onExpired(() => {
-    keepToken(null);
-    close();
-    open("signin", { expired: "1" });
-  });
-  onFragment(show);
+/** Find out who asks, and show them what they may see. */
+async function recognise(signal) {
   try {
-    if (token() !== null || settings.hostLogin) session.user = await whoAsks();
+    session.user = await whoAsks(signal);
   } catch (error) {
-    if (error.status === undefined) throw error;
-    if (error.status !== 401) return settle(place, () => Promise.reject(error), new AbortController().signal);
+    if (error.status !== 401) throw error;
     keepToken(null);
   }
-  show();
+  isUnknown = false;
+  redrawAll();
 }
 
-begin();
+chooseLanguage(language());
+onExpired(() => {
+  keepToken(null);
+  open("signin", { expired: "1" });
+});
+onFragment(show);
+show();

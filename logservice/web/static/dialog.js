@@ -18,3 +18,8 @@ export function openDialog(title, closed = () => {}) {
   node.showModal();
   return { node, body, close: () => node.close() };
 }
+
+/** Close what is open above a view that goes away. */
+export function closeDialogs() {
+  for (const node of document.querySelectorAll("dialog[open]")) node.close();
+}

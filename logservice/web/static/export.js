@@ -1,6 +1,6 @@
 // All rows that filters leave as a file, with its progress while it comes.
 
-import { exported, read } from "./api.js";
+import { exported, Failure, read } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { button, element, fill, segments } from "./dom.js";
 import { queryOf } from "./filters.js";
@@ -10,65 +10,101 @@ import { failed } from "./states.js";
 
 const NEWLINE = 10;
 const QUOTE = 34;
+/** Rows above which a file is written to the disk as it comes, by browsers that can: it may not fit into memory. */
+const MANY = 200000;
 
 /** Open the dialog for the filters of a view. */
 export function openExport(params) {
   const aborter = new AbortController();
-  const { body } = openDialog(t("export.title"), () => aborter.abort());
+  const { body, close } = openDialog(t("export.title"), () => aborter.abort());
+  const dialog = { body, close, signal: aborter.signal };
   const query = queryOf(params);
   const ask = async () => {
     try {
-      const { total } = await read("", { ...query, page_size: 1 }, aborter.signal);
-      offer(body, { query, total, format: "csv" }, aborter.signal);
+      const { total } = await read("", { ...query, page_size: 1 }, dialog.signal);
+      offer(dialog, { query, total, format: "csv" });
     } catch (error) {
-      if (!aborter.signal.aborted) fill(body, failed(error, ask));
+      if (dialog.signal.aborted) return;
+      if (error.status === undefined) throw error;
+      fill(body, failed(error, ask));
     }
   };
   ask();
 }
 
-function offer(body, { query, total, format }, signal) {
-  const choose = (chosen) => offer(body, { query, total, format: chosen }, signal);
-  const start = () => save(body, { query: { ...query, format }, total, format }, signal);
+function offer(dialog, { query, total, format }) {
+  const wanted = { query, total, format };
+  const choose = (chosen) => offer(dialog, { ...wanted, format: chosen });
+  const start = button(t("export.start"), () => save(dialog, wanted), { class: "primary", disabled: total === 0 });
+  const isHuge = total > MANY && window.showSaveFilePicker === undefined;
   fill(
-    body,
+    dialog.body,
     element("p", {}, t("export.about", { total: whole(total) })),
     segments(t("export.format"), [["csv", "CSV"], ["ndjson", "NDJSON"]], format, choose),
     element("p", { class: "minor" }, t(`export.${format}`)),
-    element("div", { class: "dialog-actions" }, button(t("export.start"), start, { class: "primary", disabled: total === 0 })),
+    isHuge ? element("p", { class: "notice notice-warning" }, t("export.huge")) : null,
+    element("div", { class: "dialog-actions" }, button(t("dialog.cancel"), dialog.close), start),
   );
 }
 
-async function save(body, { query, total, format }, signal) {
+async function save(dialog, wanted) {
+  const { body, close, signal } = dialog;
+  const { query, total, format } = wanted;
   const progress = element("progress", { max: Math.max(total, 1), value: 0, "aria-label": t("export.progress") });
-  const state = element("p", { class: "minor", "aria-live": "polite" }, t("export.progress"));
-  fill(body, progress, state);
+  const state = element("p", { class: "minor", "aria-live": "off" }, t("export.progress"));
+  const cancel = button(t("dialog.cancel"), close);
+  const told = ({ rows, size }) => {
+    progress.value = rows;
+    state.textContent = t("export.sofar", { rows: whole(rows), share: percent(rows, total), size: bytes(size) });
+  };
+  let target = null;
   try {
-    const response = await exported(query, signal);
-    const told = ({ rows, size }) => {
-      progress.value = rows;
-      state.textContent = t("export.sofar", { rows: whole(rows), share: percent(rows, total), size: bytes(size) });
-    };
-    const { blob, rows, size } = await collected(response, format, told);
-    handOver(blob, nameOf(response, format));
-    fill(body, element("p", { class: "notice", role: "status" }, t("export.done", { rows: whole(rows), size: bytes(size) })));
+    target = await targetOf(wanted);
+    fill(body, progress, state, element("div", { class: "dialog-actions" }, cancel));
+    cancel.focus();
+    const response = await exported({ ...query, format }, signal);
+    const { rows, size } = await passOn(response, { target, format, told });
+    await target.finish(response);
+    const done = button(t("dialog.close"), close, { class: "primary" });
+    const notice = element("p", { class: "notice", role: "status" }, t("export.done", { rows: whole(rows), size: bytes(size) }));
+    fill(body, notice, element("div", { class: "dialog-actions" }, done));
+    done.focus();
   } catch (error) {
+    await target?.giveUp();
     if (signal.aborted) return;
+    // Nobody has to say where a file belongs.
+    if (target === null && error.name === "AbortError") return;
     // The connection breaks when an export fails after its beginning: half a file is no file.
-    const told = error.status === undefined ? { message: t("export.broken") } : error;
-    fill(body, failed(told, () => save(body, { query, total, format }, signal)));
+    const shown = error.status === undefined ? new Failure(0, t("export.broken")) : error;
+    fill(body, failed(shown, () => save(dialog, wanted)));
   }
 }
 
-/** Read a response to its end and count its rows. */
-async function collected(response, format, told) {
+/** Return where the pieces of a file go: to the disk at once if there are many rows, else into memory. */
+async function targetOf({ total, format }) {
+  if (total <= MANY || window.showSaveFilePicker === undefined) return inMemory(format);
+  const handle = await showSaveFilePicker({ suggestedName: `logs.${format}` });
+  const file = await handle.createWritable();
+  return { write: (piece) => file.write(piece), finish: () => file.close(), giveUp: () => file.abort() };
+}
+
+function inMemory(format) {
   const pieces = [];
+  const finish = (response) => {
+    const blob = new Blob(pieces, { type: response.headers.get("Content-Type") });
+    handOver(blob, nameOf(response, format));
+  };
+  return { write: (piece) => pieces.push(piece), finish, giveUp: () => {} };
+}
+
+/** Read a response to its end, pass it on, and count its rows. */
+async function passOn(response, { target, format, told }) {
   const counter = lineCounter(format);
   let size = 0;
   let toldAt = 0;
   const reader = response.body.getReader();
   for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-    pieces.push(piece.value);
+    await target.write(piece.value);
     size += piece.value.length;
     counter.count(piece.value);
     if (performance.now() - toldAt > 100) {
@@ -76,8 +112,7 @@ async function collected(response, format, told) {
       told({ rows: counter.lines(), size });
     }
   }
-  const rows = Math.max(0, counter.lines() - (format === "csv" ? 1 : 0));
-  return { blob: new Blob(pieces, { type: response.headers.get("Content-Type") }), rows, size };
+  return { rows: Math.max(0, counter.lines() - (format === "csv" ? 1 : 0)), size };
 }
 
 /** Count lines. Texts of CSV may hold line breaks, between quotes; in NDJSON they are escaped. */

@@ -4,7 +4,7 @@ import { button, element } from "./dom.js";
 import { fragmentOf } from "./fragment.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { isAdmin, session } from "./session.js";
+import { isAdmin, session, token } from "./session.js";
 
 /** Make the frame. `leave` signs out, `redraw` draws everything anew. */
 export function frame({ view, params, leave, redraw }) {
@@ -47,7 +47,7 @@ function tools({ leave, redraw }) {
   const name = other === "zh" ? "中文" : "English";
   const tongue = button(name, toLanguage, { class: "quiet", lang: other === "zh" ? "zh-CN" : "en", id: "language" });
   const who = session.user && element("span", { class: "who" }, session.user.username || String(session.user.id));
-  const out = session.user && button(icon("leave"), leave, { class: "bare", "aria-label": t("frame.leave"), title: t("frame.leave"), id: "leave" });
+  const out = (session.user ?? token()) && button(icon("leave"), leave, { class: "bare", "aria-label": t("frame.leave"), title: t("frame.leave"), id: "leave" });
   return element("div", { class: "tools" }, tongue, themeSwitch(), who, out);
 }
 

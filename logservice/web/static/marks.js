@@ -2,10 +2,18 @@
 
 import { element } from "./dom.js";
 
-/** Return a function that makes nodes of a text, the keyword marked in them. */
+/** A cell shows the beginning of a text; a mark behind more characters than these would not be seen. */
+const VISIBLE = matchMedia("(max-width: 640px)").matches ? 8 : 30;
+
+/** Return a function that makes nodes of a text, the keyword marked in them, what lies long before it left out. */
 export function marker(keyword) {
   const wanted = folded(keyword).text;
-  return (text) => (wanted === "" ? [text] : pieces(text, wanted));
+  return (text) => (wanted === "" ? [text] : shortened(pieces(text, wanted)));
+}
+
+function shortened([before, ...rest]) {
+  const isLong = rest.length > 0 && before.length > VISIBLE;
+  return [isLong ? `…${before.slice(-VISIBLE)}` : before, ...rest];
 }
 
 function pieces(text, wanted) {

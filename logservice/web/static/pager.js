@@ -6,8 +6,11 @@ import { t } from "./i18n.js";
 
 const AROUND = 2;
 
-/** Make the pager of a list; `choose(page)` is called with a number from 1. */
-export function pager({ page, pageSize, total }, choose) {
+/**
+ * Make the pager of a list; `choose(page)` is called with a number from 1. `isMore` says that `total` is the least that
+ * there are, `isBelow` that this is the second pager of a list.
+ */
+export function pager({ page, pageSize, total, isMore = false, isBelow = false }, choose) {
   const last = Math.max(1, Math.ceil(total / pageSize));
   const first = total === 0 ? 0 : Math.min(total, (page - 1) * pageSize + 1);
   const values = { first: whole(first), last: whole(Math.min(total, page * pageSize)), total: whole(total) };
@@ -16,8 +19,8 @@ export function pager({ page, pageSize, total }, choose) {
   );
   return element(
     "nav",
-    { class: "pager", "aria-label": t("pager.title") },
-    element("span", { class: "total", "data-total": total }, t("pager.total", values)),
+    { class: "pager", "aria-label": t(isBelow ? "pager.below" : "pager.title") },
+    element("span", { class: "total", "data-total": total }, t(isMore ? "pager.atLeast" : "pager.total", values)),
     element("span", { class: "numbers" }, ...numbers),
     last > 7 ? jump(last, choose) : null,
   );

@@ -1,7 +1,7 @@
 // All that is known of one row: what it says, how it was billed, ids to copy, and what else the gateway wrote.
 
 import { billing, otherOf } from "./billing.js";
-import { button, element } from "./dom.js";
+import { button, element, fill } from "./dom.js";
 import { duration, moment, plain, price, whole } from "./format.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
@@ -75,8 +75,8 @@ function copied(text) {
     event.stopPropagation();
     const pressed = event.currentTarget;
     await navigator.clipboard.writeText(text);
-    pressed.classList.add("done");
-    setTimeout(() => pressed.classList.remove("done"), 1200);
+    fill(pressed, icon("done"));
+    setTimeout(() => fill(pressed, icon("copy")), 1200);
   };
   // Browsers have a clipboard on secure pages only; elsewhere the text can still be marked.
   if (navigator.clipboard === undefined) return element("code", {}, text);

@@ -4,13 +4,6 @@ import { button, element, fill } from "./dom.js";
 import { t } from "./i18n.js";
 import { settings } from "./session.js";
 
-let whenExpired = () => {};
-
-/** Say what to do when an answer tells that the access token is no longer valid. */
-export function onExpired(action) {
-  whenExpired = action;
-}
-
 /**
  * Fill a place with what `load` returns. What stood there before stays until then; styles show that it is busy, and
  * only if it takes long enough to be noticed. A failure stands in the place, with a button that tries again: this place,
@@ -24,7 +17,6 @@ export async function settle(place, load, signal, again = () => settle(place, lo
     if (made !== undefined) fill(place, made);
   } catch (error) {
     if (signal.aborted) return;
-    if (error.status === 401) return whenExpired();
     fill(place, failed(error, again));
     // A mistake of the page itself: nobody shall wait for ever, and the console shall have it.
     if (error.status === undefined) reportError(error);

@@ -7,7 +7,7 @@ import { rowDetail } from "./row.js";
 
 /**
  * Make a table. `columns` are those of columns.js; `filter(params)` is called when a name is clicked; `mark(text)` makes
- * nodes of a text in which something is marked.
+ * nodes of a text in which something is marked. `insert` adds rows, newest first, where they belong by their ids.
  */
 export function rowTable(columns, { filter, mark } = {}) {
   const body = element("tbody");
@@ -25,7 +25,42 @@ export function rowTable(columns, { filter, mark } = {}) {
   const node = element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": t("row.caption") }, table);
   const make = (row) => tableRow(row, columns, { filter, mark });
   const show = (rows) => body.replaceChildren(...rows.map(make));
-  return { node, body, make, show };
+  // A table that fits needs no box to scroll in, and its head can stay at the top of the window.
+  new ResizeObserver(() => node.classList.toggle("fits", table.offsetWidth <= node.clientWidth)).observe(node);
+  return { node, body, make, show, ...linesOf(body, { make, width: columns.length + 1 }) };
+}
+
+/** What can be done with the lines of a table that stand in the order of their ids, the highest first. */
+function linesOf(body, { make, width }) {
+  /** Return the id of the line at a place counted from 0, or undefined. */
+  const idAt = (place) => {
+    const line = body.querySelectorAll("tr[data-id]")[place];
+    return line && Number(line.dataset.id);
+  };
+  const firstBelow = (id, from) => {
+    let at = from;
+    while (at !== null && !(Number(at.dataset.id) < id)) at = at.nextElementSibling;
+    return at;
+  };
+  const insert = (rows, kind) => {
+    let at = body.firstElementChild;
+    for (const row of rows) {
+      at = firstBelow(row.id, at);
+      const line = make(row);
+      line.classList.add(kind);
+      body.insertBefore(line, at);
+    }
+  };
+  /** Say between rows, below the one with an id, that some are not shown. */
+  const insertGap = (id, text) => {
+    const line = element("tr", { class: "gap" }, element("td", { colspan: width }, text));
+    body.insertBefore(line, firstBelow(id, body.firstElementChild));
+  };
+  /** Forget the lowest lines. */
+  const trim = (most) => {
+    while (body.rows.length > most) body.lastElementChild.remove();
+  };
+  return { idAt, insert, insertGap, trim };
 }
 
 function tableRow(row, columns, { filter, mark }) {

@@ -20,22 +20,29 @@ const USUAL_SIZE = 50;
 export function openLogs(main, { go }) {
   let params = {};
   let live = null;
+  let aborter = new AbortController();
   const bar = filterBar(go);
   const actions = element("div", { class: "actions" });
   const rows = element("div", { class: "place place-rows" });
   fill(main, element("h1", { class: "hidden" }, t("view.logs")), bar.node, actions, rows);
   const filter = (values) => go(amended({ ...values, p: "" }));
   const stop = () => {
+    aborter.abort();
     live?.close();
     live = null;
   };
-  const draw = (signal) => settle(rows, () => list(params, signal, { filter, go, started: (made) => (live = made) }), signal);
-  const update = (given, signal) => {
-    params = given;
+  /** Whatever is to be drawn anew, what was there stops looking for more. */
+  const draw = () => {
     stop();
+    aborter = new AbortController();
+    const { signal } = aborter;
+    settle(rows, () => list(params, signal, { filter, go, started: (made) => (live = made) }), signal);
+  };
+  const update = (given) => {
+    params = given;
     bar.update(params);
-    fill(actions, controls(params, go, () => draw(signal)));
-    draw(signal);
+    fill(actions, controls(params, go, draw));
+    draw();
   };
   return { update, close: stop };
 }
@@ -67,7 +74,7 @@ async function list(params, signal, { filter, go, started }) {
   const table = rowTable(possibleColumns().filter((column) => chosen.includes(column.key)), { filter });
   table.show(found.items);
   if (isLive) {
-    const made = liveRows(table, found.items, { query, signal });
+    const made = liveRows(table, found, { query, signal });
     started(made);
     return [made.node, table.node];
   }
@@ -75,7 +82,8 @@ async function list(params, signal, { filter, go, started }) {
     go(amended({ p: number === 1 ? "" : number }));
     scrollTo({ top: 0 });
   };
-  return [table.node, pager({ page, pageSize: found.page_size, total: found.total }, turn)];
+  const pages = { page, pageSize: found.page_size, total: found.total };
+  return [pager(pages, turn), table.node, pager({ ...pages, isBelow: true }, turn)];
 }
 
 /** Ask for a page, or for the last one if it lies beyond that. */

@@ -18,6 +18,7 @@ function door(params, signal, { enter, lookUp }) {
     action: t("signin.enter"),
     id: "token",
     submit: (value) => enter(value, signal),
+    signal,
   });
   const byKey = form({
     title: t("signin.keyTitle"),
@@ -25,14 +26,15 @@ function door(params, signal, { enter, lookUp }) {
     hint: t("signin.keyHint"),
     action: t("signin.lookUp"),
     id: "key",
-    submit: (value) => lookUp(value),
+    submit: (value) => lookUp(value, signal),
+    signal,
   });
   const node = element("div", { class: "door" }, expired, byToken, byKey);
   requestAnimationFrame(() => node.querySelector("input").focus());
   return node;
 }
 
-function form({ title, label, hint, action, id, submit }) {
+function form({ title, label, hint, action, id, submit, signal }) {
   const input = element("input", {
     id,
     type: "password",
@@ -46,11 +48,15 @@ function form({ title, label, hint, action, id, submit }) {
   const sent = async (event) => {
     // No form of this page is ever sent: what was typed here must not get into a URL.
     event.preventDefault();
+    input.value = input.value.trim();
+    if (!input.reportValidity()) return;
     fill(wrong);
     send.disabled = true;
     try {
-      await submit(input.value.trim());
+      await submit(input.value);
     } catch (error) {
+      // Another language was chosen, for instance: this form is gone.
+      if (signal.aborted) return;
       if (error.status === undefined) throw error;
       fill(wrong, error.status === 401 ? t("signin.unknown") : error.message);
       input.select();
