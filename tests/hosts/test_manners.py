@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -155,6 +156,29 @@ def test_a_hosts_own_origins_hold_for_its_own_routes_alone(host: Flask, is_first
         assert "Access-Control-Allow-Credentials" not in key.headers
         home = client.get("/", headers={"Origin": origin})
         assert home.headers.getlist("Access-Control-Allow-Origin") == answered
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_where_origins_are_listed_a_host_lets_in_no_others(make_host: MakeHost, is_first: bool) -> None:
+    """However open the host is, and whichever of the two was registered first."""
+    host = make_host(LOGSERVICE_CORS_ORIGINS="https://pages.example")
+    if is_first:
+        CORS(host, supports_credentials=True)
+    LogService(host, authenticate=let_in, url_prefix="/usage", **EVERYTHING)
+    if not is_first:
+        CORS(host, supports_credentials=True)
+    client = host.test_client()
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    for path, method in itertools.product(
+        ("/usage/", "/usage/self", "/usage/ingest/litellm"), ("GET", "OPTIONS")
+    ):
+        listed, other = (
+            client.open(path, method=method, headers={"Origin": origin, **asking}).headers
+            for origin in ("https://pages.example", "https://other.example")
+        )
+        assert listed.getlist("Access-Control-Allow-Origin") == ["https://pages.example"]
+        assert "Access-Control-Allow-Credentials" not in listed
+        assert not [name for name, _ in other if name.startswith("Access-Control-Allow-")]
 
 
 def test_no_origin_is_let_in_elsewhere(make_host: MakeHost) -> None:
