@@ -16,7 +16,7 @@ from tests.answers import assert_error, assert_ok
 from tests.hosts.conftest import MakeHost
 
 ROOT = Principal(1, "root", "admin")
-EVERYTHING: dict[str, Any] = {"ingest": True, "data": True, "page": True, "metrics": True}
+EVERYTHING: dict[str, Any] = {"ingest": True, "data": True, "page": True, "docs": True, "metrics": True}
 
 
 def let_in(_request: Any) -> Principal:

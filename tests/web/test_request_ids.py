@@ -80,9 +80,29 @@ def host(tmp_path: Path) -> Iterator[Flask]:
     """An application with a page of its own, and the log below /usage."""
     app = Flask("host", instance_path=str(tmp_path))
     app.add_url_rule("/own", view_func=lambda: "the host's own page")
-    LogService(app, authenticate=lambda _: Principal(1, "root", "admin"), url_prefix="/usage")
+    LogService(
+        app,
+        authenticate=lambda _: Principal(1, "root", "admin"),
+        url_prefix="/usage",
+        ingest=True,
+        data=True,
+        page=True,
+        docs=True,
+        metrics=True,
+    )
     yield app
     app.extensions["logservice"].store.close()
+
+
+def test_every_route_of_ours_in_a_host_has_one(host: Flask) -> None:
+    client = host.test_client()
+    ours = [rule for rule in host.url_map.iter_rules() if rule.endpoint.startswith("logservice")]
+    assert {"/usage/openapi.json", "/usage/page/", "/usage/ingest/v1/traces"} <= {rule.rule for rule in ours}
+    for rule in ours:
+        path = re.sub("<[^>]+>", "x", rule.rule)
+        for method in rule.methods or ():
+            answer = client.open(path, method=method, headers={HEADER: "one"})
+            assert answer.headers.getlist(HEADER) == ["one"], (method, path)
 
 
 def test_a_host_s_own_answers_have_none(host: Flask) -> None:
