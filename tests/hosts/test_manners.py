@@ -98,6 +98,27 @@ def test_routes_of_the_log_answer_in_their_envelope_whatever_pages_a_host_has(ma
     assert client.post("/usage/ingest/v1/traces", data=b"{", content_type="application/json").is_json
 
 
+def test_pages_of_other_sites_post_nothing_with_a_cookie(host: Flask) -> None:
+    """Browsers send these types, with cookies, without asking first; no type at all is one of them."""
+    LogService(host, authenticate=let_in, url_prefix="/usage", ingest=True)
+    client = host.test_client()
+    types = (None, "", "text/plain", "text/plain; application/json", "application/x-www-form-urlencoded")
+    for path in ("", "/ingest/litellm", "/ingest/cliproxyapi", "/ingest/api/v1/events", "/ingest/v1/traces"):
+        for kind in (*types, "multipart/form-data; boundary=x"):
+            answer = client.post(f"/usage{path}", data=b'{"content": "forged"}', content_type=kind)
+            assert answer.status_code == 415, (path, kind)
+            assert "Content-Type" in answer.text
+    assert assert_ok(client.get("/usage/"))["total"] == 0
+
+
+def test_access_tokens_need_no_content_type(host: Flask) -> None:
+    """No browser sends them on its own."""
+    LogService(host, ingest=True)
+    added = host.test_cli_runner().invoke(args=["logservice", "user", "add", "gateway", "--role", "writer"])
+    sent = {"Authorization": f"Bearer {added.output.split()[-1]}"}
+    assert_ok(host.test_client().post("/api/log/", data=b'{"content": "sent"}', headers=sent))
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 418, 429, 500, 503])
 def test_what_authenticate_aborts_with_is_the_answer(host: Flask, status: int) -> None:
     LogService(with_pages_for_errors(host), authenticate=refuse(status), **EVERYTHING)
