@@ -72,7 +72,18 @@ def test_what_is_logged_during_a_request_says_it(
     with caplog.at_level(logging.ERROR, "logservice"):
         answer = client.post("/api/log/", json=make_event(), headers={**GATEWAY, HEADER: "seen-again"})
     assert answer.status_code == 500
-    assert caplog.messages == ["[seen-again] POST /api/log/ failed"]
+    assert caplog.messages == ["[seen-again] POST '/api/log/' failed"]
+
+
+def test_no_path_begins_a_line_of_the_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    client.application.view_functions["logservice_docs.file"] = fail
+    with caplog.at_level(logging.ERROR, "logservice"):
+        answer = client.get("/docs/static/x/%0Aforged%0D%1B[2J", headers={HEADER: "one"})
+    assert answer.status_code == 500
+    assert caplog.messages == [r"[one] GET '/docs/static/x/\nforged\r\x1b[2J' failed"]
 
 
 @pytest.fixture
