@@ -191,6 +191,26 @@ def test_a_proxy_in_front_passes_on_all_but_secrets_and_metrics(
     assert_nothing_leaked(tmp_path / "proxy")
 
 
+def test_nginx_tells_no_key_when_it_cannot_write_a_temporary_file(tmp_path: Path) -> None:
+    with nginx(tmp_path, free_port()) as proxy:
+        # Bodies that do not fit into memory go here; a file in its place is what no rights get around.
+        (tmp_path / "body").rmdir()
+        (tmp_path / "body").touch()
+        connection = proxy.open()
+        connection.request("POST", f"/api/log/token?key={KEY}", body=b" " * 10**5)
+        assert connection.getresponse().status == 500
+        connection.close()
+    assert '"status":500' in (tmp_path / "logservice.log").read_text()
+    assert_nothing_leaked(tmp_path)
+
+
+def test_every_server_of_nginx_says_nothing_of_requests_in_an_error_log() -> None:
+    servers = (DEPLOY / "nginx.conf").read_text().split("\nserver {")[1:]
+    assert len(servers) == 2
+    for server in servers:
+        assert re.findall(r"^ *error_log .* (\w+);$", server, re.MULTILINE) == ["emerg"]
+
+
 def _use(proxy: Proxy, service: Service) -> None:
     connection = proxy.open()
     events = [{"request_id": f"event-{number}", "content": "x" * 1000} for number in range(2000)]
