@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from logservice import gunicorn_conf
 from tests.leaks import assert_nothing_leaked
 from tests.programs import (
     CALLER,
@@ -209,6 +210,13 @@ def test_every_server_of_nginx_says_nothing_of_requests_in_an_error_log() -> Non
     assert len(servers) == 2
     for server in servers:
         assert re.findall(r"^ *error_log .* (\w+);$", server, re.MULTILINE) == ["emerg"]
+
+
+def test_nginx_leaves_idle_connections_before_the_service_closes_them() -> None:
+    text = (DEPLOY / "nginx.conf").read_text()
+    upstream = text.partition("upstream logservice {")[2].partition("}")[0]
+    [seconds] = re.findall(r"keepalive_timeout (\d+)s;", upstream)
+    assert 0 < int(seconds) < gunicorn_conf.keepalive
 
 
 def _use(proxy: Proxy, service: Service) -> None:
