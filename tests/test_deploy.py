@@ -188,6 +188,8 @@ def test_a_proxy_in_front_passes_on_all_but_secrets_and_metrics(
     assert entry["client"] == CALLER
     seen = (tmp_path / "proxy" / "logservice.log").read_text()
     assert "/api/log/token" in seen
+    # Nor in capitals, nor with its hyphen as a percent sign and digits.
+    assert not re.search("a(-|%2d)key", seen + printed, re.IGNORECASE)
     assert "502" in seen
     assert_nothing_leaked(tmp_path / "proxy")
 
@@ -234,7 +236,8 @@ def _use(proxy: Proxy, service: Service) -> None:
     # Who forges a header is seen through: the proxy adds whom it saw itself.
     forged = {"X-Forwarded-For": "203.0.113.7", "X-Request-ID": "through-a-proxy"}
     assert _status(proxy, f"/api/log/token?key={KEY}", **forged) == 200
-    for path in (f"/api/log/token/{KEY}", f"/{KEY}", f"/api/log/self?key={KEY}"):
+    written = (f"/{KEY}", f"/{KEY.upper()}", f"/{KEY.replace('-', '%2D')}")
+    for path in (f"/api/log/token/{KEY}", *written, f"/api/log/self?key={KEY}"):
         assert (
             _status(proxy, path, Authorization=f"Bearer {KEY}", Referer=f"https://x.example/?key={KEY}")
             >= 400
