@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from logservice import gunicorn_conf
 from tests.leaks import assert_nothing_leaked
@@ -153,8 +154,12 @@ def test_compose_names_what_there_is() -> None:
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Containerfile"
     assert all(port.startswith("127.0.0.1:") for port in services["logservice"]["ports"])
     assert "ports" not in services["database"]
-    url = services["logservice"]["environment"]["LOGSERVICE_DATABASE_URL"]
-    assert "@database/" in url
+    # A password in the URL would have to be written without @, / and :.
+    for name in ("logservice", "maintain"):
+        environment = services[name]["environment"]
+        url = make_url(environment["LOGSERVICE_DATABASE_URL"])
+        assert (url.host, url.username, url.password) == ("database", "logservice", None)
+        assert environment["PGPASSWORD"] == services["database"]["environment"]["POSTGRES_PASSWORD"]
 
 
 def test_the_command_of_compose_is_one_of_ours() -> None:
