@@ -111,6 +111,14 @@ def test_the_container_file_copies_what_there_is_and_runs_as_nobody_special() ->
     assert [rest for name, rest in found if name == "USER"] == ["logservice"]
 
 
+@pytest.mark.parametrize("page", ["docs/deploying.md", "docs/zh-CN/deploying.md", "deploy/Containerfile"])
+def test_podman_is_told_to_keep_the_health_check(page: str) -> None:
+    """Images of its own format have none."""
+    builds = re.findall(r"podman build .*", (ROOT / page).read_text())
+    assert builds
+    assert all("--format docker" in build for build in builds)
+
+
 def test_what_the_container_runs_serves_and_its_health_check_sees_that(tmp_path: Path) -> None:
     found, port = instructions(), free_port()
     environ = dict(rest.split("=", 1) for name, rest in found if name == "ENV")
