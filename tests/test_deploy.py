@@ -74,6 +74,13 @@ def test_both_services_are_confined_alike() -> None:
     assert "ProtectSystem=strict" in hardened[0]
 
 
+@pytest.mark.parametrize("page", ["docs/deploying.md", "docs/zh-CN/deploying.md"])
+def test_the_timer_is_enabled_apart_for_the_environment_has_no_retention(page: str) -> None:
+    assert "\nLOGSERVICE_RETENTION" not in (DEPLOY / "environment").read_text()
+    enabled = re.findall(r"^systemctl enable --now (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert enabled == ["logservice.service", "logservice-maintain.timer"]
+
+
 @pytest.mark.parametrize("name", ["environment", "compose.yaml", "Containerfile", *UNITS[:2]])
 def test_every_setting_is_one_that_is_documented(name: str) -> None:
     known = re.findall(r"^\| `(LOGSERVICE_\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.M)
