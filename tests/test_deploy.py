@@ -115,6 +115,9 @@ def test_the_container_file_copies_what_there_is_and_runs_as_nobody_special() ->
     assert {name for name, _ in found} == known
     copied = [rest.split()[:-1] for name, rest in found if name == "COPY" and not rest.startswith("--from")]
     assert all((ROOT / source).exists() for sources in copied for source in sources)
+    # The building program is given just that.
+    given = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(given) == sorted(source.removeprefix("./") for sources in copied for source in sources)
     assert [rest for name, rest in found if name == "USER"] == ["logservice"]
 
 
