@@ -6,7 +6,6 @@ Gunicorn ignores names it does not know, so settings of newer versions may stand
 import os
 
 # Not relative, for a file of gunicorn's settings may also be run by itself.
-from logservice.metric_files import child_exit as child_exit
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger

@@ -12,7 +12,7 @@ _LONG_PART = 20
 
 # Tokens that are issued here have 43 characters, ids of requests hardly ever more than 36. Where there are no
 # such ids, what gateways issue is masked as well: 32 characters.
-_KEY = re.compile(r"(?<![a-z0-9])sk-[\w-]{4,}", re.IGNORECASE)
+_KEY = re.compile(r"(?<![a-z0-9])sk-[\w.-]{4,}", re.IGNORECASE)
 _TOKEN = re.compile(r"[\w+=-]{40,}")
 _WORD = re.compile(r"[\w+=-]{32,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -8,24 +8,39 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from .config import switch
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"
 _MEMORY = "/dev/shm"  # noqa: S108 - the folder gets a random name, and nobody else may enter it
 
 
-def on_starting(_server: Any) -> None:
-    """Give the workers an empty folder: that of the environment, emptied, or a new one in memory."""
+def on_starting(server: Any) -> None:
+    """Give the workers an empty folder: that of the environment, emptied, or a new one in memory.
+
+    Where nothing is counted, none is made; nor where it would come too late, because the application is
+    loaded already (`--preload`): then each worker tells its own share, and gunicorn's log says so.
+    """
     given = os.environ.get(FOLDER, "")
     if given and not _is_ours(given):
         folder = Path(given)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in folder.glob("*.db"):
             file.unlink(missing_ok=True)
+        return
+    if not _is_counting():
+        return
+    if "prometheus_client" in sys.modules:
+        server.log.warning(
+            "/metrics tells what one worker counted, not all: the application was loaded before there was"
+            " a folder to count in. Set %s to one that exists, or leave --preload out.",
+            FOLDER,
+        )
         return
     # One of ours belongs to the gunicorn that started this one to take its place, and goes with it.
     place = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
@@ -39,9 +54,12 @@ def on_exit(_server: Any) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def child_exit(_server: Any, worker: Any) -> None:
-    """Forget what only counts while a worker lives; its sums stay."""
-    import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid)
+def _is_counting() -> bool:
+    try:
+        return switch(os.environ.get("LOGSERVICE_METRICS", "1"))
+    except ValueError:
+        # The application will refuse to start, and say why.
+        return False
 
 
 def _is_ours(folder: str) -> bool:

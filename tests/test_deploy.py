@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
+from logservice import gunicorn_conf
 from tests.leaks import assert_nothing_leaked
 from tests.programs import (
     CALLER,
@@ -72,6 +74,13 @@ def test_both_services_are_confined_alike() -> None:
     assert "ProtectSystem=strict" in hardened[0]
 
 
+@pytest.mark.parametrize("page", ["docs/deploying.md", "docs/zh-CN/deploying.md"])
+def test_the_timer_is_enabled_apart_for_the_environment_has_no_retention(page: str) -> None:
+    assert "\nLOGSERVICE_RETENTION" not in (DEPLOY / "environment").read_text()
+    enabled = re.findall(r"^systemctl enable --now (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert enabled == ["logservice.service", "logservice-maintain.timer"]
+
+
 @pytest.mark.parametrize("name", ["environment", "compose.yaml", "Containerfile", *UNITS[:2]])
 def test_every_setting_is_one_that_is_documented(name: str) -> None:
     known = re.findall(r"^\| `(LOGSERVICE_\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.M)
@@ -106,7 +115,18 @@ def test_the_container_file_copies_what_there_is_and_runs_as_nobody_special() ->
     assert {name for name, _ in found} == known
     copied = [rest.split()[:-1] for name, rest in found if name == "COPY" and not rest.startswith("--from")]
     assert all((ROOT / source).exists() for sources in copied for source in sources)
+    # The building program is given just that.
+    given = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(given) == sorted(source.removeprefix("./") for sources in copied for source in sources)
     assert [rest for name, rest in found if name == "USER"] == ["logservice"]
+
+
+@pytest.mark.parametrize("page", ["docs/deploying.md", "docs/zh-CN/deploying.md", "deploy/Containerfile"])
+def test_podman_is_told_to_keep_the_health_check(page: str) -> None:
+    """Images of its own format have none."""
+    builds = re.findall(r"podman build .*", (ROOT / page).read_text())
+    assert builds
+    assert all("--format docker" in build for build in builds)
 
 
 def test_what_the_container_runs_serves_and_its_health_check_sees_that(tmp_path: Path) -> None:
@@ -152,8 +172,12 @@ def test_compose_names_what_there_is() -> None:
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Containerfile"
     assert all(port.startswith("127.0.0.1:") for port in services["logservice"]["ports"])
     assert "ports" not in services["database"]
-    url = services["logservice"]["environment"]["LOGSERVICE_DATABASE_URL"]
-    assert "@database/" in url
+    # A password in the URL would have to be written without @, / and :.
+    for name in ("logservice", "maintain"):
+        environment = services[name]["environment"]
+        url = make_url(environment["LOGSERVICE_DATABASE_URL"])
+        assert (url.host, url.username, url.password) == ("database", "logservice", None)
+        assert environment["PGPASSWORD"] == services["database"]["environment"]["POSTGRES_PASSWORD"]
 
 
 def test_the_command_of_compose_is_one_of_ours() -> None:
@@ -187,8 +211,37 @@ def test_a_proxy_in_front_passes_on_all_but_secrets_and_metrics(
     assert entry["client"] == CALLER
     seen = (tmp_path / "proxy" / "logservice.log").read_text()
     assert "/api/log/token" in seen
+    # Nor in capitals, nor with its hyphen as a percent sign and digits.
+    assert not re.search("a(-|%2d)key", seen + printed, re.IGNORECASE)
     assert "502" in seen
     assert_nothing_leaked(tmp_path / "proxy")
+
+
+def test_nginx_tells_no_key_when_it_cannot_write_a_temporary_file(tmp_path: Path) -> None:
+    with nginx(tmp_path, free_port()) as proxy:
+        # Bodies that do not fit into memory go here; a file in its place is what no rights get around.
+        (tmp_path / "body").rmdir()
+        (tmp_path / "body").touch()
+        connection = proxy.open()
+        connection.request("POST", f"/api/log/token?key={KEY}", body=b" " * 10**5)
+        assert connection.getresponse().status == 500
+        connection.close()
+    assert '"status":500' in (tmp_path / "logservice.log").read_text()
+    assert_nothing_leaked(tmp_path)
+
+
+def test_every_server_of_nginx_says_nothing_of_requests_in_an_error_log() -> None:
+    servers = (DEPLOY / "nginx.conf").read_text().split("\nserver {")[1:]
+    assert len(servers) == 2
+    for server in servers:
+        assert re.findall(r"^ *error_log .* (\w+);$", server, re.MULTILINE) == ["emerg"]
+
+
+def test_nginx_leaves_idle_connections_before_the_service_closes_them() -> None:
+    text = (DEPLOY / "nginx.conf").read_text()
+    upstream = text.partition("upstream logservice {")[2].partition("}")[0]
+    [seconds] = re.findall(r"keepalive_timeout (\d+)s;", upstream)
+    assert 0 < int(seconds) < gunicorn_conf.keepalive
 
 
 def _use(proxy: Proxy, service: Service) -> None:
@@ -206,7 +259,8 @@ def _use(proxy: Proxy, service: Service) -> None:
     # Who forges a header is seen through: the proxy adds whom it saw itself.
     forged = {"X-Forwarded-For": "203.0.113.7", "X-Request-ID": "through-a-proxy"}
     assert _status(proxy, f"/api/log/token?key={KEY}", **forged) == 200
-    for path in (f"/api/log/token/{KEY}", f"/{KEY}", f"/api/log/self?key={KEY}"):
+    written = (f"/{KEY}", f"/{KEY.upper()}", f"/{KEY.replace('-', '%2D')}")
+    for path in (f"/api/log/token/{KEY}", *written, f"/api/log/self?key={KEY}"):
         assert (
             _status(proxy, path, Authorization=f"Bearer {KEY}", Referer=f"https://x.example/?key={KEY}")
             >= 400

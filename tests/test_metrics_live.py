@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -81,8 +82,31 @@ def test_every_worker_tells_the_sums_of_all_and_none_is_lost_with_a_worker(servi
     assert scrape(service)["logservice_events_ingested_total"] == posted + 5
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["no folder", "a folder"])
+def test_an_application_that_was_loaded_before_the_workers_counts(tmp_path: Path, *, together: bool) -> None:
+    """Alone a worker tells its own share, and a warning says so."""
+    environ = {"LOGSERVICE_METRICS_TOKEN": "the-token-of-prometheus", "GUNICORN_CMD_ARGS": "--preload"}
+    if together:
+        (tmp_path / "figures").mkdir()
+        environ[metric_files.FOLDER] = str(tmp_path / "figures")
+    with serving(tmp_path, workers=1, environ=environ) as service:
+        post(service, times=3)
+        assert scrape(service)["logservice_events_ingested_total"] == 3
+        assert ("not all: the application was loaded before" in service.printed()) != together
+        assert bool(workers(service)) == together
+
+
+def test_no_folder_is_made_where_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(metric_files.FOLDER, "")
+    monkeypatch.setenv("LOGSERVICE_METRICS", "off")
+    metric_files.on_starting(None)
+    assert os.environ[metric_files.FOLDER] == ""
+
+
 def test_a_folder_of_its_own_is_in_memory_and_goes_with_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(metric_files.FOLDER, "")
+    # As in gunicorn, which loads the application in its workers.
+    monkeypatch.delitem(sys.modules, "prometheus_client", raising=False)
     metric_files.on_starting(None)
     first = Path(os.environ[metric_files.FOLDER])
     assert list(first.iterdir()) == []
@@ -106,5 +130,5 @@ def test_a_given_folder_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_gunicorn_s_hooks_are_there_whichever_way_it_is_started() -> None:
     settings = runpy.run_path(str(Path(metric_files.__file__).parent.parent / "gunicorn.conf.py"))
-    for name in ("on_starting", "on_exit", "child_exit"):
+    for name in ("on_starting", "on_exit"):
         assert settings[name] is getattr(metric_files, name)

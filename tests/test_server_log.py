@@ -137,4 +137,5 @@ def test_masks_leave_what_is_no_secret() -> None:
     plain = "task-force desk-top risk-assessment 7d7f906cd5282639 123e4567-e89b-12d3-a456-426614174000"
     assert mask(plain) == plain
     assert mask_path("/api/log/self/export") == "/api/log/self/export"
+    assert mask("sk-proj.with.points/next") == "sk-.../next"
     assert mask(f"(SK-{'a' * 9}) {TOKEN}.") == "(sk-...) ...."

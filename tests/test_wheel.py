@@ -108,6 +108,9 @@ def test_wheel_and_sdist_have_the_whole_package_and_nothing_beside_it(built: Pat
     with tarfile.open(only(built, "*.tar.gz")) as sdist:
         inside = {member.name.partition("/")[2] for member in sdist.getmembers() if member.isfile()}
     assert expected <= inside
+    # What a container is built from, and what docs/deploying.md copies.
+    deployed = {f"deploy/{path.name}" for path in (ROOT / "deploy").iterdir()}
+    assert deployed | {".dockerignore", "constraints.txt", "pyproject.toml", "setup.cfg"} <= inside
     assert not [name for name in inside if name.startswith(("tests/", "benchmarks/", "instance/"))]
 
 

@@ -1,22 +1,22 @@
 """The figures of one application for Prometheus: what was counted as it happened, and the state of its log.
 
-Under gunicorn, with PROMETHEUS_MULTIPROC_DIR set when this is imported, all workers count in files of that
+With PROMETHEUS_MULTIPROC_DIR set when prometheus_client is imported, all processes count in files of that
 folder, and whichever is asked adds them up; otherwise a process counts for itself.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.values import MutexValue, ValueClass
 
 from ..errors import Unavailable
-from ..metric_files import FOLDER
 from ..store import vitals
 from ..store.observing import Observer
 from ..store.store import LogStore
@@ -24,6 +24,11 @@ from ..store.vitals import Vitals
 
 #: The route of what leads nowhere, so that strangers cannot make up new series.
 NOWHERE = "none"
+#: What the names of our figures begin with, and no others'.
+_OURS = "logservice_"
+# The library has decided that for the whole process; the environment may say something else by now.
+_SHARED = ValueClass is not MutexValue
+
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -102,13 +107,22 @@ class Metrics(Observer):
     def exposition(self, store: LogStore) -> bytes:
         """Return all figures, those of the log as they are now, in Prometheus' text format."""
         # Where all workers count in files, the registry of one of them knows no more than its own share.
-        shared = bool(os.environ.get(FOLDER))
-        counted = CollectorRegistry() if shared else self._registry
-        if shared:
-            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
-        state = CollectorRegistry()
-        state.register(_LogState(store))
-        return generate_latest(counted) + generate_latest(state)
+        counted = _registry_of(_SharedFigures()) if _SHARED else self._registry
+        return generate_latest(counted) + generate_latest(_registry_of(_LogState(store)))
+
+
+def _registry_of(collector: Collector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
+
+
+class _SharedFigures(Collector):
+    """What all processes counted in the folder, without the figures that a host keeps there of its own."""
+
+    def collect(self) -> Iterator[Metric]:
+        every = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
+        return (family for family in every if family.name.startswith(_OURS))
 
 
 class _LogState(Collector):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -210,6 +211,34 @@ def test_a_host_without_figures_does_not_even_load_the_library() -> None:
         "LogService(Flask('counting'), metrics='/figures')\nassert 'prometheus_client' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+#: A host with a figure of its own, which prometheus_client may keep in files, that shows those of its log.
+SHARING = """
+import sys
+from flask import Flask
+from prometheus_client import Counter
+from logservice import LogService, Principal
+
+Counter("shop_orders", "Of the host.", ("customer",)).labels("alice@example.org").inc()
+app = Flask("host", instance_path=sys.argv[1])
+LogService(app, authenticate=lambda _: Principal(1, "root", "admin"), metrics="/figures")
+with app.app_context():
+    LogService().record(model_name="gpt-4o")
+print(app.test_client().get("/figures").text)
+"""
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["in the process", "in files"])
+def test_a_host_s_own_figures_are_not_among_them(tmp_path: Path, *, shared: bool) -> None:
+    environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)} if shared else dict(os.environ)
+    command = [sys.executable, "-c", SHARING, str(tmp_path / "instance")]
+    told = subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True)
+    assert bool(list(tmp_path.glob("counter_*.db"))) == shared
+    samples = [line for line in told.stdout.splitlines() if line and not line.startswith("#")]
+    assert "logservice_events_ingested_total 1.0" in samples
+    assert "logservice_rows 1.0" in samples
+    assert {line.partition("_")[0] for line in samples} == {"logservice"}
 
 
 def test_every_metric_is_documented_and_every_documented_one_is_there(client: FlaskClient) -> None:
