@@ -20,6 +20,7 @@ from .errors import InvalidValue
 PREFIX = "LOGSERVICE_"
 
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([KMGT])(I)?)?B?", re.ASCII)
+_TOKEN = re.compile(r"[!-~]{16,}", re.ASCII)
 _POWERS = {None: 0, "K": 1, "M": 2, "G": 3, "T": 4}
 #: The least the log may take: an empty one takes about a fifth of that.
 _SMALLEST_CAP = 10**6
@@ -82,8 +83,17 @@ def names(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str) -> Any:
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "read": read})
+def token(value: str) -> str:
+    """Read a token that travels in a header and is not to be guessed; nothing is none."""
+    value = value.strip()
+    if value and not _TOKEN.fullmatch(value):
+        raise ValueError("is not a token of at least 16 characters of ASCII, without blanks")
+    return value
+
+
+def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str, *, is_secret: bool = False) -> Any:
+    metadata = {"meaning": meaning, "read": read, "is_secret": is_secret}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -134,7 +144,10 @@ class Settings:
     )
     metrics: bool = _setting(True, "Count what the service does, and tell it at /metrics.", switch)
     metrics_token: str = _setting(
-        "", "Token that opens /metrics; an administrator's access token does as well. Empty for none."
+        "",
+        "Token that opens /metrics; an administrator's access token does as well. Empty for none.",
+        token,
+        is_secret=True,
     )
     legacy_status: bool = _setting(
         False, "Answer failures with status 200 (401 excepted), as old clients expect.", switch
@@ -152,7 +165,7 @@ class Settings:
             name = setting_name(field)
             given = config.get(name, environ.get(name))
             if given is not None:
-                values[field.name] = _read(name, given, field.metadata["read"])
+                values[field.name] = _read(name, given, field.metadata)
         return cls(**values)
 
     def as_config(self) -> dict[str, Any]:
@@ -165,9 +178,10 @@ def setting_name(field: dataclasses.Field[Any]) -> str:
     return PREFIX + field.name.upper()
 
 
-def _read(name: str, given: Any, read: Callable[[str], Any]) -> Any:
+def _read(name: str, given: Any, metadata: Mapping[str, Any]) -> Any:
     text = ",".join(given) if isinstance(given, (list, tuple)) else str(given)
     try:
-        return read(text)
+        return metadata["read"](text)
     except ValueError as error:
-        raise InvalidValue(f"{name}: {text!r} {error}") from None
+        shown = "what is given" if metadata["is_secret"] else repr(text)
+        raise InvalidValue(f"{name}: {shown} {error}") from None

@@ -77,9 +77,11 @@ class LogService:
         self._db = db
         self._bind_key = bind_key
         self._own_engine = engine
-        self._url_prefix = url_prefix.rstrip("/")
+        self._url_prefix = _prefix("url_prefix", url_prefix).rstrip("/")
+        if not self._url_prefix:
+            raise InvalidValue("url_prefix: the log lies below a path such as /usage, not at the root")
         self._ingest = self._below("ingest", ingest)
-        self._protocols = protocols
+        self._protocols = None if protocols is None else _prefix("protocols", protocols)
         self._data = self._below("data", data)
         self._page = self._below("page", page)
         self._docs = self._url_prefix if docs is True else self._below("docs", docs)
@@ -97,7 +99,7 @@ class LogService:
         for name, value in settings.as_config().items():
             app.config.setdefault(name, value)
         metrics = _metrics() if self._metrics is not None and settings.metrics else None
-        app.extensions[EXTENSION] = State(
+        state = State(
             settings=settings,
             store=self._store(app, settings, metrics),
             authenticate=self._authenticate or auth.by_access_token,
@@ -120,6 +122,8 @@ class LogService:
             metrics=None if metrics is None else self._metrics,
             origins=settings.cors_origins,
         )
+        # Only now: an application whose routes clash with ours has no log, and may be asked again.
+        app.extensions[EXTENSION] = state
         app.cli.add_command(commands)
 
     def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
@@ -134,7 +138,7 @@ class LogService:
         """Return the prefix of routes that are mounted if they are asked for."""
         if given is True:
             return f"{self._url_prefix}/{name}"
-        return None if given is False else given
+        return None if given is None or given is False else _prefix(name, given)
 
     def _store(self, app: Flask, settings: Settings, observer: Observer | None) -> LogStore:
         host_engine = self._host_engine(app)
@@ -170,6 +174,12 @@ class LogService:
         if self._bind_key not in engines:
             raise InvalidValue(f"bind_key: SQLALCHEMY_BINDS of this application has no {self._bind_key!r}")
         return engines[self._bind_key]
+
+
+def _prefix(name: str, given: str) -> str:
+    if given and not given.startswith("/"):
+        raise InvalidValue(f"{name}: {given!r} does not begin with a slash")
+    return given
 
 
 def _metrics() -> Metrics:

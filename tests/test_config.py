@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from logservice import config
+from logservice.errors import InvalidValue
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,25 @@ def test_settings_do_not_show_what_is_secret() -> None:
     settings = config.Settings(database_url="postgresql://log:a-password@db/log", metrics_token="a-token")
     assert "a-password" not in repr(settings)
     assert "a-token" not in repr(settings)
+
+
+NAME = "LOGSERVICE_METRICS_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(" a-token-of-sixteen\n", "a-token-of-sixteen"), ("x" * 16, "x" * 16), ("", ""), (" ", "")],
+)
+def test_a_token_is_read_without_what_surrounds_it(given: str, read: str) -> None:
+    assert config.Settings.load({}, {NAME: given}).metrics_token == read
+
+
+@pytest.mark.parametrize(
+    "given", ["x", "x" * 15, " " + "x" * 15, "令牌" * 16, "é" * 16, "two words of some length"]
+)
+def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused_and_not_repeated(given: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        config.Settings.load({NAME: given}, {})
+    assert str(refused.value) == (
+        f"{NAME}: what is given is not a token of at least 16 characters of ASCII, without blanks"
+    )

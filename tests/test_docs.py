@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 import pytest
 from flask import Flask
 
+from logservice import LogService
 from logservice.cli import logservice
 from logservice.config import Settings, setting_name
 from logservice.web import schemas
@@ -38,6 +40,13 @@ def test_no_documented_setting_is_unknown() -> None:
     known |= set(re.findall(r"LOGSERVICE_[A-Z_]+", text_of("logservice/gunicorn_conf.py")))
     documented = set(re.findall(r"\| `(LOGSERVICE_[A-Z_]+)` \|", text_of("docs/configuration.md")))
     assert documented - known == {"LOGSERVICE_INSTANCE_PATH"}
+
+
+@pytest.mark.parametrize("page", ["docs/embedding.md", "docs/zh-CN/embedding.md"])
+def test_the_table_of_arguments_is_the_signature(page: str) -> None:
+    rows = re.findall(r"^\| (`\w+`(?:(?:, |、)`\w+`)*) \|", text_of(page), flags=re.MULTILINE)
+    documented = sorted(name for row in rows for name in re.findall(r"\w+", row))
+    assert documented == sorted(set(inspect.signature(LogService).parameters) - {"app"})
 
 
 @pytest.mark.parametrize(

@@ -48,13 +48,16 @@ class Scope:
 
     @classmethod
     def user(cls, user_id: int) -> Scope:
-        """Return the scope of one user's own rows."""
-        return cls(user_id=user_id)
+        """Return the scope of one user's own rows. Raises TypeError for what is no id, None included."""
+        return cls(user_id=_an_id(user_id))
 
     @classmethod
     def tokens(cls, token_ids: Iterable[int]) -> Scope:
-        """Return the scope of an API key: the tokens it is known by. 0, no token, never enters."""
-        return cls(token_ids=tuple(sorted({token_id for token_id in token_ids if token_id})))
+        """Return the scope of an API key: the tokens it is known by. 0, no token, never enters.
+
+        Raises TypeError for what is no id.
+        """
+        return cls(token_ids=tuple(sorted({_an_id(token_id) for token_id in token_ids} - {0})))
 
     @property
     def is_site(self) -> bool:
@@ -72,3 +75,10 @@ class Scope:
         """The ids, by the names of their parameters."""
         named = {f"scope_token_{place}": token for place, token in enumerate(self.token_ids or ())}
         return named if self.user_id is None else {**named, "scope_user": self.user_id}
+
+
+def _an_id(given: int) -> int:
+    """Return what was given if it is an id. True would be the id 1, and `"12"` the ids 1 and 2."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise TypeError(f"an id is a whole number, not {type(given).__name__}")
+    return given

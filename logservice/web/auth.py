@@ -40,6 +40,11 @@ def by_access_token(sent: Request) -> Principal | None:
     return None if user is None else Principal(user.id, user.username, user.role)
 
 
+def asks_host() -> bool:
+    """Whether a host recognises callers: perhaps by a cookie, which browsers send for any page."""
+    return current_state().authenticate is not by_access_token
+
+
 def requires(*roles: str) -> Callable[[View], View]:
     """Let only callers of these roles reach a view: 401 for strangers, 403 for other roles."""
 

@@ -12,6 +12,7 @@ import msgspec
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
+from .auth import asks_host
 from .responses import ApiError
 from .state import current_state
 
@@ -35,6 +36,9 @@ class Body:
 def read() -> Body:
     """Return the body of this request, unpacked. Raises ApiError 400, 413 or 415."""
     kind = request.mimetype
+    # A page of another site can have a browser post a body of no type without asking first (mode no-cors).
+    if not kind and asks_host():
+        raise ApiError(415, f"Content-Type: missing; it is application/json or {_LINES}")
     if kind and kind not in ("application/json", _LINES) and not kind.endswith("+json"):
         raise ApiError(415, f"Content-Type: {kind[:80]} is neither application/json nor {_LINES}")
     return Body(unpacked().removeprefix(_BOM), kind == _LINES)

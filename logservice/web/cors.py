@@ -36,6 +36,8 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
         "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding", "X-Request-ID"],
         "always_send": False,
     }
+    functions = app.after_request_funcs[None]
+    before = len(functions)
     # Functions called after a request run in reverse order: this one sees what the library wrote.
     app.after_request(_naming_everything(to_all))
     resources: dict[str | re.Pattern[str], dict[str, Any]] = {public: for_all}
@@ -43,13 +45,12 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
         resources[listed] = for_listed
     CORS(app, resources=resources, expose_headers=["Retry-After", "X-Request-ID"], intercept_exceptions=False)
     app.after_request(_alone("|".join(f"({pattern})" for pattern in resources)))
+    # To the front: ours run last, whatever a host has registered already.
+    functions[:] = functions[before:] + functions[:before]
 
 
 def _alone(paths: str) -> Callable[[Response], Response]:
-    """Have what a host says of all its routes said of none of ours: the library leaves what it finds.
-
-    A host that registers a CORS of its own after the log is asked first.
-    """
+    """Have what a host says of all its routes said of none of ours: the library leaves what it finds."""
     ours = re.compile(paths)
 
     def stand_alone(response: Response) -> Response:

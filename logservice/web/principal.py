@@ -10,11 +10,21 @@ from flask import Request
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who was recognised. `role` is user (own rows), admin (all rows) or writer (may only post)."""
+    """Somebody who was recognised. `role` is user (own rows), admin (all rows) or writer (may only post).
+
+    `user_id` is a whole number from 1: rows with 0 are nobody's. Raises TypeError or ValueError for others.
+    """
 
     user_id: int
     username: str = ""
     role: str = "user"
+
+    def __post_init__(self) -> None:
+        # Hosts often fill this in without types; what is no id must not become everybody's.
+        if not isinstance(self.user_id, int) or isinstance(self.user_id, bool):
+            raise TypeError(f"Principal: user_id is {type(self.user_id).__name__}; it is a whole number")
+        if self.user_id < 1:
+            raise ValueError(f"Principal: user_id is {self.user_id}; it is a number from 1")
 
 
 #: Tells who sent a request; None for a stranger.

@@ -27,23 +27,14 @@ def never_stored(response: Response) -> Response:
 
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp):
     top.after_request(never_stored)
-for top in (
-    root,
-    data.bp,
-    events_bp,
-    sources_bp,
-    cloudevents.bp,
-    metrics_bp,
-    dashboard.bp,
-    docs_views.bp,
-):
+for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp, dashboard.bp, docs_views.bp):
     top.register_error_handler(ApiError, failure)
     top.register_error_handler(LogServiceError, from_domain)
     answer_http_errors(top, from_http)
+    observing.observe(top)
 # OTLP has answers of its own.
 traces.bp.after_request(never_stored)
-for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, traces.bp, metrics_bp, dashboard.bp):
-    observing.observe(top)
+observing.observe(traces.bp)
 
 
 def mount(

@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 
 
 def _mistake(error: Exception) -> Response:
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    log.exception("%s %r failed", request.method, request.path, exc_info=error)
     return _failure(ApiError(500, "internal error; the service's own log says more"))
 
 

@@ -100,6 +100,22 @@ def test_whatever_is_no_principal_is_refused_by_name(make_host: MakeHost) -> Non
         host.test_client().get("/api/log/self")
 
 
+@pytest.mark.parametrize("user_id", [None, "7", 7.0, True, 0, -1])
+def test_what_is_no_id_of_a_user_is_nobody(make_host: MakeHost, user_id: Any) -> None:
+    """None would stand for everybody, True for the user 1, and 0 for all rows of no user."""
+    host = make_host()
+    LogService(host, authenticate=lambda _: Principal(user_id, "guest"))
+    with host.app_context():
+        for owner in (0, 1, 7):
+            current_logs.record(user_id=owner, content="somebody's own")
+    for path in ("", "/search?keyword=own", "/stat", "/usage", "/export"):
+        answer = host.test_client().get(f"/api/log/self{path}")
+        assert_error(answer, 500, "server")
+        assert "somebody's" not in answer.text
+    with pytest.raises((TypeError, ValueError), match="Principal: user_id is"):
+        Principal(user_id)
+
+
 # -- keys --------------------------------------------------------------------------------------------------
 
 KEYS: dict[str, Any] = {"sk-one": 11, "sk-two": [12, 13], "plain": 14, "sk-empty": [], "sk-zero": 0}
@@ -139,6 +155,18 @@ def test_a_key_of_the_host_shows_its_own_rows(keys: Flask, key: str, found: list
 def test_a_key_that_the_host_does_not_know_shows_nothing(keys: Flask, key: str) -> None:
     """Nor does one that events brought along: the host may have withdrawn it."""
     assert_error(keys.test_client().get(f"/api/log/token?key={key}"), 200, "Token不存在或无权限")
+
+
+@pytest.mark.parametrize("found", [True, "12", [None], ["1"], 1.0])
+def test_what_is_no_id_of_a_token_shows_nothing(make_host: MakeHost, found: Any) -> None:
+    """True would be the token 1, and "12" the tokens 1 and 2."""
+    host = make_host()
+    LogService(host, resolve_key=lambda _: found)
+    with host.app_context():
+        current_logs.record_many({"token_id": token_id, "content": "a key's own"} for token_id in (1, 2, 12))
+    answer = host.test_client().get("/api/log/token?key=sk-one")
+    assert_error(answer, 500, "server")
+    assert "a key's" not in answer.text
 
 
 def test_what_resolve_key_raises_is_answered_like_what_authenticate_raises(host: Flask) -> None:

@@ -153,7 +153,14 @@ def with_log(folder: Path, **options: Any) -> Flask:
         user = g.user
         return user and Principal(user["id"], user["username"], "admin" if user["id"] == 1 else "user")
 
-    everything = {"url_prefix": "/logs", "ingest": True, "data": True, "page": True, "metrics": True}
+    everything = {
+        "url_prefix": "/logs",
+        "ingest": True,
+        "data": True,
+        "page": True,
+        "docs": True,
+        "metrics": True,
+    }
     app = create_app({"LOGSERVICE_CORS_ORIGINS": "https://pages.example"}, instance_path=str(folder))
     LogService(app, authenticate=who_is_asking, **{**everything, **options})
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.answers import assert_error, assert_ok
 from tests.hosts.conftest import MakeHost
 
 ROOT = Principal(1, "root", "admin")
-EVERYTHING: dict[str, Any] = {"ingest": True, "data": True, "page": True, "metrics": True}
+EVERYTHING: dict[str, Any] = {"ingest": True, "data": True, "page": True, "docs": True, "metrics": True}
 
 
 def let_in(_request: Any) -> Principal:
@@ -97,6 +98,27 @@ def test_routes_of_the_log_answer_in_their_envelope_whatever_pages_a_host_has(ma
     assert client.post("/usage/ingest/v1/traces", data=b"{", content_type="application/json").is_json
 
 
+def test_pages_of_other_sites_post_nothing_with_a_cookie(host: Flask) -> None:
+    """Browsers send these types, with cookies, without asking first; no type at all is one of them."""
+    LogService(host, authenticate=let_in, url_prefix="/usage", ingest=True)
+    client = host.test_client()
+    types = (None, "", "text/plain", "text/plain; application/json", "application/x-www-form-urlencoded")
+    for path in ("", "/ingest/litellm", "/ingest/cliproxyapi", "/ingest/api/v1/events", "/ingest/v1/traces"):
+        for kind in (*types, "multipart/form-data; boundary=x"):
+            answer = client.post(f"/usage{path}", data=b'{"content": "forged"}', content_type=kind)
+            assert answer.status_code == 415, (path, kind)
+            assert "Content-Type" in answer.text
+    assert assert_ok(client.get("/usage/"))["total"] == 0
+
+
+def test_access_tokens_need_no_content_type(host: Flask) -> None:
+    """No browser sends them on its own."""
+    LogService(host, ingest=True)
+    added = host.test_cli_runner().invoke(args=["logservice", "user", "add", "gateway", "--role", "writer"])
+    sent = {"Authorization": f"Bearer {added.output.split()[-1]}"}
+    assert_ok(host.test_client().post("/api/log/", data=b'{"content": "sent"}', headers=sent))
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 418, 429, 500, 503])
 def test_what_authenticate_aborts_with_is_the_answer(host: Flask, status: int) -> None:
     LogService(with_pages_for_errors(host), authenticate=refuse(status), **EVERYTHING)
@@ -155,6 +177,29 @@ def test_a_hosts_own_origins_hold_for_its_own_routes_alone(host: Flask, is_first
         assert "Access-Control-Allow-Credentials" not in key.headers
         home = client.get("/", headers={"Origin": origin})
         assert home.headers.getlist("Access-Control-Allow-Origin") == answered
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_where_origins_are_listed_a_host_lets_in_no_others(make_host: MakeHost, is_first: bool) -> None:
+    """However open the host is, and whichever of the two was registered first."""
+    host = make_host(LOGSERVICE_CORS_ORIGINS="https://pages.example")
+    if is_first:
+        CORS(host, supports_credentials=True)
+    LogService(host, authenticate=let_in, url_prefix="/usage", **EVERYTHING)
+    if not is_first:
+        CORS(host, supports_credentials=True)
+    client = host.test_client()
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    for path, method in itertools.product(
+        ("/usage/", "/usage/self", "/usage/ingest/litellm"), ("GET", "OPTIONS")
+    ):
+        listed, other = (
+            client.open(path, method=method, headers={"Origin": origin, **asking}).headers
+            for origin in ("https://pages.example", "https://other.example")
+        )
+        assert listed.getlist("Access-Control-Allow-Origin") == ["https://pages.example"]
+        assert "Access-Control-Allow-Credentials" not in listed
+        assert not [name for name, _ in other if name.startswith("Access-Control-Allow-")]
 
 
 def test_no_origin_is_let_in_elsewhere(make_host: MakeHost) -> None:

@@ -189,3 +189,12 @@ def test_filters_know_which_buckets_can_answer() -> None:
 def test_the_coarsest_buckets_that_know_all_filters_answer(filters: dict[str, Any], expected: Any) -> None:
     assert Query(SITE, Filters(filters), EVER).ladder[0].table is expected
     assert Query(Scope.user(5), Filters(filters), EVER).ladder[0].table is tables.hourly
+
+
+@pytest.mark.parametrize("given", [None, "1", 1.0, True])
+def test_what_is_no_id_makes_no_scope(given: Any) -> None:
+    """A scope without a user is the whole site."""
+    with pytest.raises(TypeError, match="an id is a whole number"):
+        Scope.user(given)
+    with pytest.raises(TypeError, match="an id is a whole number"):
+        Scope.tokens([1, given])

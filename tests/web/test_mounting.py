@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Request
+from flask import Blueprint, Flask, Request
 
 from logservice import LogService, Principal
+from logservice.errors import InvalidValue
 
 WRITER = Principal(1, "gateway", "writer")
 DOORS = {"/litellm", "/cliproxyapi", "/api/v1/events", "/v1/traces"}
@@ -46,6 +47,29 @@ def test_a_host_takes_no_events_unless_it_says_so(host: Flask) -> None:
 def test_in_a_host_every_door_lies_below_one_prefix(host: Flask) -> None:
     LogService(host, authenticate=let_in, url_prefix="/usage", ingest="/in")
     assert posts(host) == {"/usage"} | {f"/in{door}" for door in DOORS}
+
+
+@pytest.mark.parametrize("url_prefix", ["/", "", "//"])
+def test_a_log_does_not_lie_at_the_root_of_a_host(host: Flask, url_prefix: str) -> None:
+    with pytest.raises(InvalidValue, match="url_prefix: the log lies below a path"):
+        LogService(host, url_prefix=url_prefix)
+    LogService(host, url_prefix="/usage")
+
+
+@pytest.mark.parametrize("name", ["url_prefix", "ingest", "protocols", "data", "page", "docs", "metrics"])
+def test_prefixes_begin_with_a_slash(host: Flask, name: str) -> None:
+    given: dict[str, Any] = {name: "usage"}
+    with pytest.raises(InvalidValue, match=f"{name}: 'usage' does not begin with a slash"):
+        LogService(host, **given)
+    LogService(host)
+
+
+def test_a_host_whose_blueprint_bears_our_name_has_no_log(host: Flask) -> None:
+    host.register_blueprint(Blueprint("logservice", __name__))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="logservice"):
+            LogService(host)
+    assert "logservice" not in host.extensions
 
 
 def test_a_host_may_put_protocols_where_they_are_looked_for(host: Flask) -> None:

@@ -72,7 +72,18 @@ def test_what_is_logged_during_a_request_says_it(
     with caplog.at_level(logging.ERROR, "logservice"):
         answer = client.post("/api/log/", json=make_event(), headers={**GATEWAY, HEADER: "seen-again"})
     assert answer.status_code == 500
-    assert caplog.messages == ["[seen-again] POST /api/log/ failed"]
+    assert caplog.messages == ["[seen-again] POST '/api/log/' failed"]
+
+
+def test_no_path_begins_a_line_of_the_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    client.application.view_functions["logservice_docs.file"] = fail
+    with caplog.at_level(logging.ERROR, "logservice"):
+        answer = client.get("/docs/static/x/%0Aforged%0D%1B[2J", headers={HEADER: "one"})
+    assert answer.status_code == 500
+    assert caplog.messages == [r"[one] GET '/docs/static/x/\nforged\r\x1b[2J' failed"]
 
 
 @pytest.fixture
@@ -80,9 +91,29 @@ def host(tmp_path: Path) -> Iterator[Flask]:
     """An application with a page of its own, and the log below /usage."""
     app = Flask("host", instance_path=str(tmp_path))
     app.add_url_rule("/own", view_func=lambda: "the host's own page")
-    LogService(app, authenticate=lambda _: Principal(1, "root", "admin"), url_prefix="/usage")
+    LogService(
+        app,
+        authenticate=lambda _: Principal(1, "root", "admin"),
+        url_prefix="/usage",
+        ingest=True,
+        data=True,
+        page=True,
+        docs=True,
+        metrics=True,
+    )
     yield app
     app.extensions["logservice"].store.close()
+
+
+def test_every_route_of_ours_in_a_host_has_one(host: Flask) -> None:
+    client = host.test_client()
+    ours = [rule for rule in host.url_map.iter_rules() if rule.endpoint.startswith("logservice")]
+    assert {"/usage/openapi.json", "/usage/page/", "/usage/ingest/v1/traces"} <= {rule.rule for rule in ours}
+    for rule in ours:
+        path = re.sub("<[^>]+>", "x", rule.rule)
+        for method in rule.methods or ():
+            answer = client.open(path, method=method, headers={HEADER: "one"})
+            assert answer.headers.getlist(HEADER) == ["one"], (method, path)
 
 
 def test_a_host_s_own_answers_have_none(host: Flask) -> None:
