@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, false, inspect, literal, select, union_all
 
 from ..errors import Unavailable
+from . import forks
 from .tables import contents, metadata, records
 
 #: Creates tables in partitions, or refuses.
@@ -24,7 +24,7 @@ VERSION_TABLE = "log_alembic_version"
 #: The version of databases that were made before versions were written down.
 _UNWRITTEN = "0001"
 # Alembic keeps what it works on in one place for the whole process.
-_one_at_a_time = threading.Lock()
+_one_at_a_time = forks.Lock()
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -66,7 +66,7 @@ def bring_up(connection: Connection, *, partition: Partition | None = None) -> N
     `partition` is how the tables that grow for ever are created if they are to have partitions, or found to
     have them. Raises Unavailable when they are newer.
     """
-    with _one_at_a_time:
+    with _one_at_a_time.held():
         _bring_up(connection, partition)
 
 

@@ -291,12 +291,15 @@ class LogStore:
                 self._created.release()
 
     def rest(self) -> None:
-        """Finish the transaction under way before the process is forked."""
-        self.writer.rest(self.dialect.waiting_time)
+        """Finish what is under way before the process is forked, reads first: they may wait for a write."""
+        self.dialect.rest()
+        if not self.writer.rest(self.dialect.waiting_time):
+            log.warning("the process is forked in the middle of a write; the child may find the log locked")
 
     def go_on(self) -> None:
         """Go on after a fork, in the parent."""
         self.writer.go_on()
+        self.dialect.go_on()
 
     def begin_anew(self) -> None:
         """Leave behind, in a forked process, what belongs to its parent: connections, thread and lock."""

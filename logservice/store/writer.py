@@ -119,9 +119,8 @@ class GroupCommitWriter:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
-        # Held while the connection is in use, or while a thread forks the process.
-        self._in_use = threading.Lock()
-        self._resting_for: int | None = None
+        # How many threads are forking the process: until they have, nothing is written.
+        self._resting = 0
 
     def run(
         self,
@@ -155,6 +154,7 @@ class GroupCommitWriter:
     def close(self) -> None:
         """Finish the work that was accepted, then close the connection; more work opens it again."""
         with self._changed:
+            self._changed.wait_for(lambda: not self._resting)
             thread = self._thread
             self._closed = True
             self._changed.notify_all()
@@ -162,23 +162,34 @@ class GroupCommitWriter:
             thread.join()
         with self._changed:
             self._closed = False
-            self._thread = None
-            if self._queue or self._long:
-                self._start()
+            self._start()
 
-    def rest(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds until the connection is not in use, and keep it so until `go_on`."""
-        if self._in_use.acquire(timeout=timeout):
-            self._resting_for = threading.get_ident()
+    def rest(self, timeout: float) -> bool:
+        """Have the connection closed and the thread end, within `timeout` seconds, until `go_on`.
+
+        Returns whether that is done; a thread that is itself writing does not wait for itself.
+        """
+        with self._changed:
+            thread = self._thread
+            self._resting += 1
+            self._changed.notify_all()
+        if thread is None:
+            return True
+        if thread is threading.current_thread():
+            return False
+        thread.join(timeout)
+        return not thread.is_alive()
 
     def go_on(self) -> None:
-        """Use the connection again, if it was this thread that had it rest."""
-        if self._resting_for == threading.get_ident():
-            self._resting_for = None
-            self._in_use.release()
+        """Write again, unless another thread forks as well."""
+        with self._changed:
+            self._resting -= 1
+            self._changed.notify_all()
+            self._start()
 
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        is_running = self._thread is not None and self._thread.is_alive()
+        if (self._queue or self._long) and not is_running and not self._resting:
             self._thread = threading.Thread(target=self._loop, name="logservice-writer", daemon=True)
             self._thread.start()
 
@@ -189,27 +200,32 @@ class GroupCommitWriter:
             return job.state is _State.WITHDRAWN
 
     def _loop(self) -> None:
-        while self._wait_for_work():
-            try:
-                with self._writing.turn(), self._in_use:
-                    self._use(self._take())
-            except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
-                # There was no turn, for work itself fails no turn: everyone who waits is told.
-                _fail(self._take(), error)
-        self._finish()
+        while self._thread is threading.current_thread():
+            while self._wait_for_work():
+                try:
+                    with self._writing.turn():
+                        self._use(self._take())
+                except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
+                    # There was no turn, for work itself fails no turn: everyone who waits is told.
+                    _fail(self._take(), error)
+            self._finish()
 
     def _finish(self) -> None:
         try:
-            with self._writing.turn(), self._in_use:
+            with self._writing.turn():
                 self._writing.release()
         except Exception:
             log.exception("the writing connection could not be closed")
+        with self._changed:
+            # A fork may be over by the time that the connection could be closed for it.
+            if self._resting or self._closed:
+                self._thread = None
 
     def _wait_for_work(self) -> bool:
         with self._changed:
-            while not (self._queue or self._closed or self._long_may_go()):
+            while not (self._resting or self._queue or self._closed or self._long_may_go()):
                 self._changed.wait(QUIET_SECONDS if self._long else None)
-            return bool(self._queue or self._long)
+            return not self._resting and bool(self._queue or self._long)
 
     def _long_may_go(self) -> bool:
         """Whether long work waits and has given way for long enough."""

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue, ValueClass
 
 from ..errors import Unavailable
-from ..store import vitals
+from ..store import forks, vitals
 from ..store.observing import Observer
 from ..store.store import LogStore
 from ..store.vitals import Vitals
@@ -40,6 +40,8 @@ class Metrics(Observer):
     """Counts requests, events and commits, apart from what a host may count."""
 
     def __init__(self) -> None:
+        # prometheus_client has locks of its own, which a forked child may find held for ever.
+        self._counting = forks.Lock()
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "logservice_http_requests",
@@ -86,29 +88,36 @@ class Metrics(Observer):
         """Count a request that began at a `perf_counter()` and is over; `route` is its pattern."""
         route = NOWHERE if route is None else route
         method = method if method in _METHODS else NOWHERE
-        self._requests.labels(route, method, status).inc()
-        self._durations.labels(route, method).observe(perf_counter() - began)
+        with self._counting.held():
+            self._requests.labels(route, method, status).inc()
+            self._durations.labels(route, method).observe(perf_counter() - began)
 
     def stored(self, events: int) -> None:
-        self._stored.inc(events)
+        with self._counting.held():
+            self._stored.inc(events)
 
     def refused(self, events: int) -> None:
-        self._refused.inc(events)
+        with self._counting.held():
+            self._refused.inc(events)
 
     def committed(self, waits: Sequence[float], seconds: float) -> None:
-        self._commits.observe(len(waits))
-        self._commit_seconds.observe(seconds)
-        for wait in waits:
-            self._waits.observe(wait)
+        with self._counting.held():
+            self._commits.observe(len(waits))
+            self._commit_seconds.observe(seconds)
+            for wait in waits:
+                self._waits.observe(wait)
 
     def withdrawn(self) -> None:
-        self._withdrawn.inc()
+        with self._counting.held():
+            self._withdrawn.inc()
 
     def exposition(self, store: LogStore) -> bytes:
         """Return all figures, those of the log as they are now, in Prometheus' text format."""
         # Where all workers count in files, the registry of one of them knows no more than its own share.
         counted = _registry_of(_SharedFigures()) if _SHARED else self._registry
-        return generate_latest(counted) + generate_latest(_registry_of(_LogState(store)))
+        with self._counting.held():
+            counts = generate_latest(counted)
+        return counts + generate_latest(_registry_of(_LogState(store)))
 
 
 def _registry_of(collector: Collector) -> CollectorRegistry:

@@ -35,6 +35,7 @@ LogService(app)
 def task(name):
     with app.app_context():
         current_logs.record(content=name)
+        current_logs.store.count_all()
 
 
 def together(name):

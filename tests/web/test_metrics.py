@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from logservice import LogService, Principal
 from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
+from logservice.web.metrics import Metrics
 from tests.answers import assert_error, assert_ok
+from tests.forking import Child
 from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, Headers, bearer, make_event, post
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
@@ -239,6 +242,34 @@ def test_a_host_s_own_figures_are_not_among_them(tmp_path: Path, *, shared: bool
     assert "logservice_events_ingested_total 1.0" in samples
     assert "logservice_rows 1.0" in samples
     assert {line.partition("_")[0] for line in samples} == {"logservice"}
+
+
+class Held(float):
+    """A figure that takes its time to be added, while another thread waits to fork the process."""
+
+    inside: threading.Event
+
+    def __new__(cls, inside: threading.Event) -> Held:
+        found = super().__new__(cls, 1)
+        found.inside = inside
+        return found
+
+    def __radd__(self, other: float) -> float:
+        self.inside.set()
+        threading.Event().wait(0.3)
+        return other + 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_forked_while_its_parent_counts_can_count_as_well() -> None:
+    metrics, inside = Metrics(), threading.Event()
+    counting = threading.Thread(target=metrics.stored, args=(Held(inside),))
+    counting.start()
+    assert inside.wait(5)
+    child = Child(lambda: metrics.stored(1))
+    assert child.do()
+    child.end()
+    counting.join(5)
 
 
 def test_every_metric_is_documented_and_every_documented_one_is_there(client: FlaskClient) -> None:

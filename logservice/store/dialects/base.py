@@ -89,6 +89,12 @@ class Dialect(abc.ABC):
     def lost(self, error: BaseException) -> str:
         """Return a sentence that says why the database failed, for people."""
 
+    def rest(self) -> None:  # noqa: B027 - most need none
+        """See to it that a fork finds no reads under way, where a child must not inherit connections."""
+
+    def go_on(self) -> None:  # noqa: B027 - most need none
+        """Let read again after a fork, in the parent."""
+
     @abc.abstractmethod
     def reset_after_fork(self) -> None:
         """Forget connections that belong to the parent process."""

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +41,7 @@ from ..writer import Claim
 from .base import Dialect, SearchIndex, Space
 from .expressions import add_up
 from .sqlite_file import connect_writer, driver, identity, listen_to_reader, path_of, reading_url
+from .sqlite_readers import Readers
 from .sqlite_wal import WriteAheadLog
 
 # More trigrams than this do not narrow a search any further.
@@ -73,6 +74,7 @@ class SQLiteDialect(Dialect):
         # Opened when they are needed, and kept few: who reads much reads on for a while.
         self._much = create_engine(reading_url(self.path), pool_size=1, **_pool(waiting_time))
         listen_to_reader(self._much, self.path, much=True)
+        self._readers = Readers(engine, self._much)
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
@@ -100,7 +102,7 @@ class SQLiteDialect(Dialect):
             # Not to be opened beside SQLite: closing it would end all locks that this process has on it.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connect = partial(connect_writer, self.path, waiting_time=self.waiting_time)
-        with FileLock(self._lock_path), connect() as connection, connection.begin():
+        with self._readers.reading(), FileLock(self._lock_path), connect() as connection, connection.begin():
             bring_up(connection)
             if not inspect(connection).has_table(_INDEX):
                 connection.exec_driver_sql(_CREATE_INDEX)
@@ -118,18 +120,24 @@ class SQLiteDialect(Dialect):
             return "the database has no tables yet; `logservice init-db` creates them"
         return f"the database failed: {message}"
 
+    def rest(self) -> None:
+        self._readers.rest()
+
+    def go_on(self) -> None:
+        self._readers.go_on()
+
     def reset_after_fork(self) -> None:
-        self.engine.dispose(close=False)
-        self._much.dispose(close=False)
-        # Not closed, and not forgotten, for that closes it too: it belongs to the parent process.
-        if self._connection is not None:
-            self._inherited.append(self._connection)
-        self._connection = None
+        connection, self._connection = self._connection, None
+        # In the middle of a transaction it is left as it is, for to undo that would undo the parent's.
+        others = []
+        if connection is not None:
+            self._inherited.append(connection)
+            others = [driver(connection)] if not driver(connection).in_transaction else []
+        self._readers.begin_anew(others)
 
     def close(self, finish_writing: Callable[[], None]) -> None:
         # Readers first: the last connection to close folds the write-ahead log back, and readers may not.
-        self.engine.dispose()
-        self._much.dispose()
+        self._readers.dispose()
         finish_writing()
 
     def status(self) -> dict[str, Any]:
@@ -159,18 +167,15 @@ class SQLiteDialect(Dialect):
     @contextmanager
     def reading(self, *, much: bool = False) -> Iterator[Connection]:
         engine = self._much if much else self.engine
-        with engine.connect() as connection, connection.begin():
+        with self._readers.reading(), engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
-        pooled = self.engine.raw_connection()
-        try:
+        with self._readers.reading(), closing(self.engine.raw_connection()) as pooled:
             cast(sqlite3.Connection, pooled.driver_connection).execute("BEGIN")
-            yield Snapshot(self.engine.dialect, pooled)
-        finally:
             # The pool rolls back what is begun.
-            pooled.close()
+            yield Snapshot(self.engine.dialect, pooled)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
