@@ -80,7 +80,7 @@ def _find() -> Logs:
 
 #: The logs of the current application, like Flask's own `current_app`. Whatever is asked of it raises
 #: RuntimeError outside an application context, and where no LogService is registered.
-current_logs: Logs = LocalProxy(_find)  # type: ignore[assignment]
+current_logs: Logs = LocalProxy(_find)  # type: ignore[assignment]  # stands for what it finds
 
 
 def _merged(event: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -122,7 +122,7 @@ class Log:
         }
         args = work.command.format(folder=self.folder / work.command.split()[0]).split()
         command = [sys.executable, "-m", "logservice", *args]
-        return subprocess.Popen(command, env=environ, start_new_session=True, **how)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(command, env=environ, start_new_session=True, **how)  # type: ignore[call-overload,no-any-return]  # any options
 
     def add_old_rows(self, draw: random.Random) -> None:
         """Put old rows in, where there are few."""

@@ -130,7 +130,7 @@ class _SharedFigures(Collector):
     """What all processes counted in the folder, without the figures that a host keeps there of its own."""
 
     def collect(self) -> Iterator[Metric]:
-        every = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
+        every = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]  # of the library
         return (family for family in every if family.name.startswith(_OURS))
 
 

@@ -27,7 +27,7 @@ def with_database(host: Flask, **options: Any) -> SQLAlchemy:
     """Give a host a table of its own, and the log."""
     db = SQLAlchemy()
 
-    class Order(db.Model):  # type: ignore[name-defined, misc]
+    class Order(db.Model):  # type: ignore[name-defined, misc]  # made at run time
         id = db.Column(db.Integer, primary_key=True)
 
     db.init_app(host)

@@ -141,7 +141,7 @@ def test_the_openai_package_is_answered_and_every_call_recorded(
         with pytest.raises(openai.RateLimitError, match="slow down"):
             create(model="refusing", messages=ASKED)
         with pytest.raises(openai.AuthenticationError, match="unknown here"):
-            model.with_options(api_key="sk-nobody").chat.completions.create(model="oracle-1", messages=ASKED)  # type: ignore[call-overload]
+            model.with_options(api_key="sk-nobody").chat.completions.create(model="oracle-1", messages=ASKED)  # type: ignore[call-overload]  # plain dicts
     assert whole.choices[0].message.content == "be cause"
     assert "".join(piece.choices[0].delta.content for piece in pieces) == "be cause"
     assert [piece.usage.prompt_tokens for piece in with_usage if piece.usage] == [5]

@@ -134,7 +134,7 @@ def test_flask_httpauth_with_passwords(host: Flask, members: dict[str, Member]) 
 def test_api_keys_of_ones_own(make_host: MakeHost) -> None:
     host, db = make_host(SQLALCHEMY_DATABASE_URI="sqlite://"), SQLAlchemy()
 
-    class ApiKey(db.Model):  # type: ignore[name-defined, misc]
+    class ApiKey(db.Model):  # type: ignore[name-defined, misc]  # made at run time
         id = db.Column(db.Integer, primary_key=True)
         hash = db.Column(db.String)
         is_active = db.Column(db.Boolean)

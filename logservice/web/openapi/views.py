@@ -48,7 +48,7 @@ def openapi() -> Response:
 
     本接口文档（OpenAPI 3.1）。
     """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # of the proxy
     found = _documents.get(app)
     if found is None:
         found = _documents[app] = document_of(app)
