@@ -18,10 +18,15 @@ class Child:
         self._number = os.fork()
         if self._number == 0:
             try:
+                # With no end of its own to give orders, it notices when its parent has gone.
+                os.close(self._orders)
+                os.close(self._done)
                 for deed in deeds:
-                    os.read(orders, 1)
+                    if not os.read(orders, 1):
+                        break
                     os.write(done, _fate(deed))
-                os.read(orders, 1)
+                else:
+                    os.read(orders, 1)
             finally:
                 os._exit(0)
         os.close(orders)
