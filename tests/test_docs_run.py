@@ -30,7 +30,7 @@ _PIP = f"""#!{sys.executable}
 import configparser, sys
 known = configparser.ConfigParser()
 known.read({str(ROOT / "setup.cfg")!r})
-extra = sys.argv[-1].removeprefix("logservice[").removesuffix("]")
+extra = sys.argv[-1].removeprefix(".[").removesuffix("]")
 sys.exit(sys.argv[1] != "install" or extra not in known["options.extras_require"])
 """
 

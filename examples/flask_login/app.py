@@ -1,6 +1,6 @@
 """Flask-Login knows who is signed in, and tells the log.
 
-    pip install logservice flask-login
+    pip install . flask-login
     flask --app examples/flask_login/app.py run
 
 Open /sign-in/alice (a real application would ask for a password), and look at /usage/page.

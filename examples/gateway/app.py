@@ -1,6 +1,6 @@
 """A tiny gateway to an API like OpenAI's, which records each call, answered or not.
 
-    pip install logservice
+    pip install .
     export GATEWAY_UPSTREAM="https://api.openai.com" GATEWAY_UPSTREAM_KEY="sk-..."
     export GATEWAY_KEYS='{"sk-laptop": {"token_id": 1, "user_id": 7, "username": "alice"}}'
     flask --app examples/gateway/app.py logservice user add root --role admin
