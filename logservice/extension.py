@@ -72,6 +72,9 @@ class LogService:
     ) -> None:
         if bind_key is not None and db is None:
             raise InvalidValue("bind_key: needs db, the Flask-SQLAlchemy instance that has the bind")
+        for name, function in (("authenticate", authenticate), ("resolve_key", resolve_key)):
+            if function is not None and not callable(function):
+                raise InvalidValue(f"{name}: a function is expected, not {type(function).__name__}")
         self._authenticate = authenticate
         self._resolve_key = resolve_key
         self._db = db

@@ -11,7 +11,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from logservice import LogService, Principal, current_logs
-from logservice.errors import Unavailable
+from logservice.errors import InvalidValue, Unavailable
 from tests.answers import assert_error, assert_ok
 from tests.hosts.conftest import MakeHost
 
@@ -114,6 +114,27 @@ def test_what_is_no_id_of_a_user_is_nobody(make_host: MakeHost, user_id: Any) ->
         assert "somebody's" not in answer.text
     with pytest.raises((TypeError, ValueError), match="Principal: user_id is"):
         Principal(user_id)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"role": "Admin"}, "role is 'Admin'; it is one of user, admin, writer"),
+        ({"role": None}, "role is None"),
+        ({"username": None}, "username is NoneType"),
+        ({"username": 7}, "username is int"),
+    ],
+)
+def test_a_role_or_name_that_is_none_is_named(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"Principal: {reason}"):
+        Principal(7, **given)
+
+
+@pytest.mark.parametrize("name", ["authenticate", "resolve_key"])
+def test_what_cannot_be_called_is_refused_at_once(name: str) -> None:
+    given: dict[str, Any] = {name: "who_is_asking"}
+    with pytest.raises(InvalidValue, match=f"{name}: a function is expected, not str"):
+        LogService(**given)
 
 
 # -- keys --------------------------------------------------------------------------------------------------
