@@ -64,7 +64,7 @@ def filled(folder: Path, way: str) -> Iterator[Filled]:
 @pytest.mark.parametrize("way", WAYS)
 def test_each_callback_reports_the_calls_its_caller_saw_and_none_twice(tmp_path: Path, way: str) -> None:
     with filled(tmp_path, way) as it:
-        reports_all = way != "openmeter"  # which knows neither failures nor keys
+        reports_all = way != "openmeter"  # which knows neither failures, keys nor streams
         failures = it.sent["failures"] if reports_all else 0
         assert it.sent["successes"] == it.sent["streams"] == it.sent["failures"] == CALLS
 
@@ -72,6 +72,8 @@ def test_each_callback_reports_the_calls_its_caller_saw_and_none_twice(tmp_path:
         check_people(it)
         if reports_all:
             check_keys(it)
+            check_streams(it)
+            check_what_failed_is_found(it)
         check_nothing_private_was_kept(it)
 
 
@@ -86,9 +88,13 @@ def check_sums(it: Filled, *, calls: int, failures: int) -> None:
 
 
 def check_people(it: Filled) -> None:
+    """Each user has calls, together they have all, and they see their own."""
     calls_of = {user: len(it.rows(f"username={user}")) for user in it.sent["users"]}
     assert sum(calls_of.values()) == len(it.rows())
     assert all(calls_of.values())
+    own = it.service.get("/api/log/self?page_size=100", user="alice")
+    assert {row["username"] for row in own["items"]} == {"alice"}
+    assert own["total"] == calls_of["alice"] == it.service.get("/api/log/self/stat", user="alice")["requests"]
 
 
 def check_keys(it: Filled) -> None:
@@ -96,6 +102,19 @@ def check_keys(it: Filled) -> None:
     for user, key in zip(it.sent["users"], it.sent["keys"], strict=True):
         rows = it.service.get(f"/api/log/token?key={key}")
         assert {(row["username"], row["token_name"]) for row in rows} == {(user, f"{user}'s laptop")}
+
+
+def check_streams(it: Filled) -> None:
+    good = it.rows("type=consume")
+    assert sum(row["is_stream"] for row in good) == it.sent["streams"]
+
+
+def check_what_failed_is_found(it: Filled) -> None:
+    failed = it.rows("type=error")
+    found = it.service.get("/api/log/search?keyword=ratelimiterror")
+    named = {row["id"] for row in failed if "ratelimiterror" in row["content"].casefold()}
+    assert {row["id"] for row in found} == named
+    assert named
 
 
 def check_nothing_private_was_kept(it: Filled) -> None:
