@@ -33,7 +33,7 @@ def _one_of(name: str, *choices: str) -> str:
 bind = os.environ.get("LOGSERVICE_BIND") or "127.0.0.1:8000"
 
 # Threads wait for the database cheaply; a second process uses a second core, and survives the first.
-worker_class = "gthread"
+worker_class = "logservice.server_worker.Worker"
 workers = _whole_number("LOGSERVICE_WORKERS", 2)
 threads = _whole_number("LOGSERVICE_THREADS", 8)
 timeout = 60
