@@ -11,7 +11,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt
 # What touches every dependency, and needs none of the programs that are only there to test with.
 WEB := admin own stat envelope ingest token traces export idempotency health page_mounted
-CORE := tests/test_config.py tests/test_logs.py tests/exports tests/store/test_schema.py \
+CORE := tests/test_config.py tests/test_logs.py tests/exports tests/store/test_schema.py tests/store/test_upgrades.py \
   $(WEB:%=tests/web/test_%.py) tests/hosts/test_manners.py tests/hosts/test_databases.py
 
 .DEFAULT_GOAL := help

@@ -84,12 +84,14 @@ class LogStore:
         """Give a connection that sees one snapshot of the database; one to read `much` keeps little of it."""
         self._prepare()
         with self._failing_clearly(), self.dialect.reading(much=much) as connection:
+            schema.be_current(connection)
             yield connection
 
     @contextmanager
     def _snapshot(self) -> Iterator[Reader]:
         self._prepare()
         with self._failing_clearly(), self.dialect.snapshot() as connection:
+            schema.be_current(connection)
             yield connection
 
     def write(
@@ -104,6 +106,7 @@ class LogStore:
 
     def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
         self._prepare()
+        claims = [*claims, schema.CLAIM]
         with self._failing_clearly():
             if is_long and not self.dialect.one_writer:
                 return self._write_apart(work, item, claims)
@@ -135,6 +138,7 @@ class LogStore:
         return stored
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
+        schema.be_current(connection)
         return recording.store(connection, self.dialect, posts, now=int(self.clock()))
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -256,11 +260,7 @@ class LogStore:
     def be_ready(self) -> None:
         """Raise Unavailable unless the database can be read and has the tables of this version."""
         with self.reading() as connection:
-            found = schema.state(connection)
-            if found is schema.State.CURRENT:
-                schema.touch_tables(connection)
-        if found is not schema.State.CURRENT:
-            raise Unavailable(_wrong(found), retry_after=5)
+            schema.touch_tables(connection)
 
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""
@@ -315,7 +315,7 @@ class LogStore:
             found = self._state()
         if found is not schema.State.CURRENT:
             if not self._auto_create:
-                raise Unavailable(_wrong(found))
+                raise Unavailable(schema.wrong(found))
             self.create()
         self._ready = True
 
@@ -337,10 +337,7 @@ class LogStore:
             raise Unavailable(message, retry_after=5, detail=detail) from error
 
 
-def _wrong(found: schema.State) -> str:
-    return f"the database {found.value}; `logservice init-db` puts that right"
-
-
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
     """Do a piece of work that nothing else is done together with."""
+    schema.be_current(connection)
     return [work(connection)]
