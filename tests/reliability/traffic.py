@@ -154,12 +154,12 @@ def _batch(draw: random.Random, name: str) -> Batch:
 
 
 def _event(draw: random.Random, name: str, *, may_go: bool) -> dict[str, Any]:
-    # Weeks apart, so that a purge is many transactions.
-    age = draw.randint(2 * DAY, 120 * DAY) if may_go else draw.randint(0, 3600)
+    # Weeks apart, so that a purge is many transactions; of few days, which are quickly built anew.
+    weeks = draw.randint(1, 15) if may_go else 0
     return {
         "request_id": name,
         "type": REFUND if may_go else draw.choice((CONSUME, CONSUME, ERROR)),
-        "created_at": int(time.time()) - age,
+        "created_at": int(time.time()) - weeks * 7 * DAY - draw.randint(0, 3600),
         "username": draw.choice(USERS),
         "model_name": draw.choice(MODELS),
         "quota": draw.randrange(1000),
