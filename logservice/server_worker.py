@@ -6,10 +6,11 @@ from gunicorn.workers.gthread import ThreadWorker
 
 
 class Worker(ThreadWorker):
-    """A worker with threads that stops when its master is gone, as it does at a SIGTERM: within two seconds.
+    """A worker with threads that stops when its master is gone, as it does at a SIGTERM.
 
-    Gunicorn's own only takes no more connections. It goes on with those that are busy, and so keeps the port
-    for the whole grace period, in which no new connection is answered and no other master can start.
+    That is two seconds after it has answered what it had begun. Gunicorn's own only takes no new connections:
+    it goes on with those that are busy, and so keeps the port for the whole grace period, in which nobody is
+    answered who comes anew, and no other master can start.
     """
 
     def is_parent_alive(self) -> bool:
