@@ -135,7 +135,7 @@ def test_a_full_disk_is_said_to_be_that_of_the_copy(log: Path) -> None:
 def test_postgresql_is_left_to_its_own_programs(app: Flask, tmp_path: Path) -> None:
     result = app.test_cli_runner().invoke(logservice, ["backup", str(tmp_path / "copy")])
     assert result.exit_code == 1
-    assert "pg_dump --format=custom" in result.stderr
+    assert "pg_dump --format=custom" in result.output
     assert not (tmp_path / "copy").exists()
 
 
