@@ -174,7 +174,7 @@ def test_a_dry_run_of_a_file_stores_nothing(run: Run, tmp_path: Path) -> None:
     *samples, last = assert_done(run("import", "-", "--dry-run", input='{"quota":7}\n')).splitlines()
 
     assert [json.loads(sample)["quota"] for sample in samples] == [7]
-    assert last == "1 events would be accepted, and 0 refused; nothing was stored."
+    assert last == "1 event would be accepted, and 0 refused; nothing was stored."
     assert count(tmp_path) == 0
 
 
@@ -183,7 +183,7 @@ def test_rows_of_a_gateway_in_a_file_are_said_to_be_that(run: Run, tmp_path: Pat
 
     result = run("import", "-", "--from", "new-api", input=row)
 
-    assert (result.stdout, result.stderr) == ("Accepted 1 events, refused 0.\n", "Read as rows of new-api.\n")
+    assert (result.stdout, result.stderr) == ("Accepted 1 event, refused 0.\n", "Read as rows of new-api.\n")
 
 
 @pytest.mark.parametrize(
