@@ -14,7 +14,7 @@ from click.testing import Result
 from flask import Flask
 from flask.cli import ScriptInfo
 
-from logservice import LogService
+from logservice import LogService, __main__
 from logservice.cli import logservice
 from logservice.counts import counted
 from logservice.errors import InvalidValue
@@ -161,6 +161,18 @@ def test_the_statement_of_a_month_that_lies_ahead_says_so(run: Run) -> None:
 def test_an_age_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:
     refused = run("archive", str(tmp_path / "old"), "--older-than", "0d")
     assert_error(refused, "--older-than: '0d' is no time at all; the shortest is 1s")
+
+
+def test_ctrl_c_while_the_program_is_loaded_gives_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(__main__, "import_module", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert (ended.value.code, capsys.readouterr()) == (1, ("", "Aborted.\n"))
 
 
 def test_errors_show_no_key_and_leave_words_whole() -> None:

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import make_url
 
-from logservice import config, misspelt
+from logservice import config, create_app, misspelt
 from logservice.config import Serving, Settings
 from logservice.errors import InvalidValue
 from logservice.extension import LogService
@@ -91,6 +91,21 @@ def test_a_setting_that_cannot_be_read_refuses_to_start_and_says_why(name: str, 
         Serving.load(host.config) if name in SERVING else LogService(host)
     assert str(refused.value).startswith(f"LOGSERVICE_{name}: ")
     assert reason in str(refused.value)
+
+
+def test_an_instance_folder_that_cannot_be_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, reason in (
+        (file, "is a file, not a folder"),
+        (file / "below", "cannot be made (Not a directory)"),
+    ):
+        monkeypatch.setenv("LOGSERVICE_INSTANCE_PATH", str(path))
+        with pytest.raises(InvalidValue, match="^LOGSERVICE_INSTANCE_PATH: ") as refused:
+            create_app()
+        assert reason in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["LOG_LEVEL", "BIND"])
