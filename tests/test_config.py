@@ -103,7 +103,7 @@ def test_an_instance_folder_that_cannot_be_is_told_as_such(
         (file / "below", "cannot be made (Not a directory)"),
     ):
         monkeypatch.setenv("LOGSERVICE_INSTANCE_PATH", str(path))
-        with pytest.raises(InvalidValue, match="^LOGSERVICE_INSTANCE_PATH: ") as refused:
+        with pytest.raises(InvalidValue, match=r"^LOGSERVICE_INSTANCE_PATH: ") as refused:
             create_app()
         assert reason in str(refused.value)
 
