@@ -83,6 +83,21 @@ def test_a_second_run_says_where_it_goes_on(run: Run, gateway_file: Path, filled
     assert again.stderr.startswith("Going on after row ")
 
 
+def test_a_gateway_that_takes_the_last_admin_away_gets_a_warning(
+    run: Run, gateway_file: Path, filled: Filled
+) -> None:
+    run("import", str(gateway_file))
+    engine = engine_of(f"sqlite:///{gateway_file}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE users SET role = 1"))
+    engine.dispose()
+
+    again = run("import", str(gateway_file))
+
+    assert "\nWarning: no admin can log in any more; " in again.stderr
+    assert "Warning" not in run("import", str(gateway_file)).stderr
+
+
 def test_figures_come_as_json_on_request(run: Run, gateway_file: Path, filled: Filled) -> None:
     assert json.loads(assert_done(run("import", str(gateway_file), "--json"))) == {
         "gateway": "new-api",
