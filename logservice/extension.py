@@ -49,7 +49,8 @@ class LogService:
     default database. Without `db`, and where that is an engine we do not know, it opens the database of its
     settings. `engine` is one made from `dialects.engine_settings`, for the log alone.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events. The paths that
-    protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given.
+    protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given,
+    and never without it.
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
     `page` is the prefix of the web page and of its files; None mounts none.

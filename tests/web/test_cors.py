@@ -152,3 +152,8 @@ def test_an_origin_of_ipv6_is_taken_as_it_stands(client_with) -> None:
     for origin, is_open in (("http://[::1]:5173", True), ("http://:", False), ("http://[::1]:51731", False)):
         answer = from_origin(client, "GET", "/api/log/", origin, **ROOT)
         assert (answer.headers.get(f"{ALLOW}Origin") == origin) is is_open, origin
+
+
+def test_a_star_lets_any_origin_in(client_with) -> None:
+    answer = from_origin(client_with(CORS_ORIGINS="*"), "GET", "/api/log/", ORIGIN, **ROOT)
+    assert answer.headers[f"{ALLOW}Origin"] == ORIGIN
