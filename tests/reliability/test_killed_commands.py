@@ -260,13 +260,14 @@ def test_a_rebuild_beside_ingest_mends_drift(log: Log) -> None:
     # Usage kept of rows that went cannot be built anew, for nothing is left to build it from.
     hourly = update(tables.hourly).where(tables.hourly.c.retained == 0)
     site = delete(tables.site).where(tables.site.c.retained == 0, tables.site.c.model_name == "claude")
+    # Before others write, for it locks in no order that they know.
+    log.store.write(
+        lambda connection: [
+            connection.execute(hourly.values(quota=tables.hourly.c.quota + 1)),
+            connection.execute(site),
+        ]
+    )
     with under_ingest(log):
-        log.store.write(
-            lambda connection: [
-                connection.execute(hourly.values(quota=tables.hourly.c.quota + 1)),
-                connection.execute(site),
-            ]
-        )
         assert not Check(log.store, full=True).complete().is_sound
         done(log, WORKS[-1])
     assert log.ledger.refused == []
