@@ -153,40 +153,6 @@ def test_a_key_seen_in_an_event_can_ask_at_once(client: FlaskClient) -> None:
 
 # Scope: no parameter opens another's rows.
 
-TRIES = (
-    ("user_id", "8"),
-    ("username", "bob"),
-    ("username", "%"),
-    ("token_id", "80"),
-    ("token_name", "phone"),
-    ("token_name", "%"),
-    ("token_key", BOB_KEY),
-    ("token", BOB_KEY),
-    ("channel", "3"),
-    ("group", "default"),
-    ("ip", "192.0.2.8"),
-    ("request_id", "bobs-request"),
-    ("id", "8"),
-    ("scope", "site"),
-    ("role", "admin"),
-    ("keyword", "bob"),
-    ("model_name", "%"),
-    ("before", str(2**62)),
-    ("after", "0"),
-    ("type", "0"),
-    ("p", "1"),
-    ("page_size", "100"),
-    ("start_timestamp", "1"),
-    ("end_timestamp", str(NOW)),
-)
-
-
-@pytest.mark.parametrize(("name", "value"), TRIES)
-def test_no_parameter_shows_the_rows_of_another_key(client: FlaskClient, name: str, value: str) -> None:
-    bobs = make_bobs_event(content="bob's", request_id="bobs-request", ip="192.0.2.8")
-    post(client, bobs, make_event(content="alice's"), bobs)
-    assert contents(rows_of(client, **{name: value})) == ["alice's"]
-
 
 def test_a_second_key_adds_nothing_to_the_first(client: FlaskClient) -> None:
     post(client, make_bobs_event(content="bob's"), make_event(content="alice's"))
