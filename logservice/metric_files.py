@@ -17,7 +17,7 @@ from .config import switch
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"
-_MEMORY = "/dev/shm"  # noqa: S108 - the folder gets a random name, and nobody else may enter it
+_MEMORY = "/dev/shm"  # nosec B108 # the folder gets a random name, and nobody else may enter it
 
 
 def on_starting(server: Any) -> None:

@@ -29,7 +29,7 @@ FIRST_ADMIN = "admin"
 
 _ADDRESS = re.compile(r"(?:tcp://)?(?P<host>\[[^\]]*\]|[^:/\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 #: Addresses that stand for all of a machine's, and one of them to call.
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - only compared, never bound
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # nosec B104 # only compared, never bound
 
 bind_option = click.option(
     "--bind",
@@ -91,7 +91,7 @@ def run_gunicorn(
     """Become gunicorn, serving the standalone application from this one's instance folder."""
     folder = {"LOGSERVICE_INSTANCE_PATH": current_app.instance_path}
     command = gunicorn_command(bind, workers=workers, threads=threads)
-    os.execve(sys.executable, command, {**os.environ, **folder, **(environment or {})})  # noqa: S606 - no shell wanted
+    os.execve(sys.executable, command, {**os.environ, **folder, **(environment or {})})  # nosec B606 # no shell wanted
 
 
 def gunicorn_command(bind: str, *, workers: int | None, threads: int | None) -> list[str]:
