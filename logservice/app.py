@@ -12,6 +12,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from .config import Settings
 from .extension import LogService
+from .folders import make_private
 from .store import dialects
 from .web import standalone
 
@@ -28,7 +29,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     settings = Settings.load(app.config)
     app.config.update(settings.as_config())
 
-    Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(Path(app.instance_path))
     database = dialects.engine_settings(
         settings.database_url, app.instance_path, waiting_time=settings.waiting_time
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import switch
+from .folders import make_private
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"
@@ -29,7 +30,7 @@ def on_starting(server: Any) -> None:
     given = os.environ.get(FOLDER, "")
     if given and not _is_ours(given):
         folder = Path(given)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         for file in folder.glob("*.db"):
             file.unlink(missing_ok=True)
         return
