@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from logservice.store import accounts
 from logservice.store.store import LogStore
+from logservice.store.tables import tokens
 from tests.answers import assert_error, assert_ok
 from tests.rows import (
     ALICE,
@@ -199,11 +200,52 @@ def test_options_are_not_counted(client_with) -> None:
     assert client.options("/api/log/token").status_code < 300
 
 
-@pytest.mark.parametrize("path", ["/api/log/token?key=sk-unknown", "/api/log/token/?key=sk-unknown"])
-def test_an_unknown_key_counts_five_times(client_with, path: str) -> None:
+#: Ways to guess: all of them, and a call without a key, count as one with an unknown key does.
+GUESSES = (
+    ("GET", "/api/log/token?key=sk-unknown", {}),
+    ("GET", "/api/log/token/?key=sk-unknown", {}),
+    ("HEAD", "/api/log/token?key=sk-unknown", {}),
+    ("GET", "/api/log/token", bearer("sk-unknown")),
+    ("GET", "/api/log/token?key=sk-unknown", bearer("sk-unknown-as-well")),
+    ("GET", "/api/log/token", {}),
+    ("GET", "/api/log/token?key=sk-unknown&p=abc", {}),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), GUESSES)
+def test_an_unknown_key_counts_five_times(
+    client_with, method: str, path: str, headers: dict[str, str]
+) -> None:
     client = client_with(TOKEN_RATE_LIMIT="20/hour")
-    assert admitted(client, path) == 4
+    answers = [client.open(path, method=method, headers=headers) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2
     assert admitted(client) == 0
+
+
+def test_a_disabled_key_counts_as_an_unknown_one(client_with, store: LogStore) -> None:
+    client = client_with(TOKEN_RATE_LIMIT="20/hour")
+    store.write(lambda connection: accounts.disable(connection, tokens, ALICE_TOKEN_ID))
+    assert admitted(client) == 4
+
+
+#: Headers by which somebody may want to be taken for another; X-Forwarded-For alone counts, from proxies.
+DISGUISES = (
+    "X-Real-IP",
+    "X-Client-IP",
+    "X-Forwarded",
+    "Forwarded",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "Via",
+)
+
+
+@pytest.mark.parametrize("trusted", ["", "127.0.0.1"])
+def test_no_other_header_makes_an_address_another_one(client_with, trusted: str) -> None:
+    client = client_with(TOKEN_RATE_LIMIT="5/hour", TRUSTED_PROXIES=trusted)
+    for number, name in enumerate(DISGUISES):
+        address = f"for=192.0.2.{number}" if name == "Forwarded" else f"192.0.2.{number}"
+        assert client.get(KNOWN, headers={name: address}).status_code == (200 if number < 5 else 429)
 
 
 def test_known_keys_pay_for_unknown_ones_from_the_same_address(client_with) -> None:
