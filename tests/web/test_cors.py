@@ -11,6 +11,8 @@ from werkzeug.test import TestResponse
 from tests.access import KEY_ROUTE, ROUTES, call
 from tests.rows import ALICE_KEY, ROOT
 
+pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
+
 ORIGIN = "https://somewhere.example"
 LISTED = "https://dashboard.example"
 ALLOW = "Access-Control-Allow-"

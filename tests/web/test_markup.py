@@ -13,6 +13,8 @@ from tests.answers import assert_error
 from tests.conftest import MakeApp, with_everybody
 from tests.rows import ALICE, ALICE_KEY, ROOT, bearer, make_event, post
 
+pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
+
 HARM = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 CALLERS = (ROOT, ALICE, bearer(ALICE_KEY), {})
 DATA = {"application/json", "application/x-ndjson", "text/csv"}
