@@ -41,13 +41,12 @@ def use(service: Service) -> None:
 
 
 @pytest.mark.usefixtures("no_umask")
-def test_all_that_is_written_is_its_owner_s_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_is_written_is_its_owner_s_alone(tmp_path: Path) -> None:
     folder = tmp_path / "above" / "instance"
     figures = tmp_path / "figures" / "of" / "workers"
     with serving(folder, workers=1, environ={"PROMETHEUS_MULTIPROC_DIR": str(figures)}) as service:
         use(service)
         found = modes(tmp_path)
-    monkeypatch.setenv("LOGSERVICE_DATABASE_URL", "")
     other = tmp_path / "commands" / "instance"
     assert_done(invoke(other, "demo", "--rows", "200"))
     assert_done(invoke(other, "init-db"))
@@ -57,13 +56,21 @@ def test_all_that_is_written_is_its_owner_s_alone(tmp_path: Path, monkeypatch: p
         file.write(line)
     assert invoke(other, "import", str(source)).exit_code == 0
     assert_done(invoke(other, "export", "--output", str(other / "out.csv")))
+    assert_done(invoke(other, "backup", str(other / "copy.db")))
     assert invoke(other, "archive", str(other / "archive"), "--older-than", "2024-01-01").exit_code == 0
     found |= modes(tmp_path)
 
     files = {name for name in found if (tmp_path / name).is_file() or "." in name.rpartition("/")[2]}
     ours = {name.rpartition("instance/")[2] for name in files}
     assert {"logservice.db", "logservice.db-wal", "logservice.db-shm", "logservice.db-lock"} <= ours
-    assert {"logservice-ratelimit", "demo.db", "log.db", "out.csv", "archive/rows/2023-11-14.parquet"} <= ours
+    assert {
+        "logservice-ratelimit",
+        "demo.db",
+        "log.db",
+        "out.csv",
+        "copy.db",
+        "archive/rows/2023-11-14.parquet",
+    } <= ours
     # The files of figures are made by prometheus_client, in a folder that nobody else may enter.
     others = {name: oct(mode) for name, mode in found.items() if mode & 0o077 and "figures/" not in name}
     assert others == {}
