@@ -11,6 +11,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from .config import Settings
+from .errors import InvalidValue
 from .extension import LogService
 from .folders import make_private
 from .store import dialects
@@ -29,7 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     settings = Settings.load(app.config)
     app.config.update(settings.as_config())
 
-    make_private(Path(app.instance_path))
+    _make_folder(Path(app.instance_path))
     database = dialects.engine_settings(
         settings.database_url, app.instance_path, waiting_time=settings.waiting_time
     )
@@ -55,3 +56,14 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
 
 def _instance_path(given: str | None) -> Path:
     return Path(given or os.environ.get("LOGSERVICE_INSTANCE_PATH") or "instance").absolute()
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        make_private(path)
+    except FileExistsError:
+        raise InvalidValue(f"LOGSERVICE_INSTANCE_PATH: {str(path)!r} is a file, not a folder") from None
+    except OSError as error:
+        raise InvalidValue(
+            f"LOGSERVICE_INSTANCE_PATH: {str(path)!r} cannot be made ({error.strerror})"
+        ) from None

@@ -8,9 +8,9 @@ from pathlib import Path
 def make_private(folder: Path) -> None:
     """Make a folder and those above it that are missing, whatever the umask; what is there stays as it is.
 
-    Raises OSError, FileExistsError for one where something else is.
+    Raises OSError: FileExistsError where something else is.
     """
     # Path.mkdir makes those above it as open as the umask lets it.
-    if not folder.parent.is_dir() and folder != folder.parent:
+    if not folder.parent.exists():
         make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .config import switch
 from .folders import make_private
+from .setting_values import switch
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"

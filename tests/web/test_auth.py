@@ -61,6 +61,15 @@ def test_without_any_issued_credential_nobody_enters(make_app) -> None:
         assert (UNKNOWN if path == KEY_ROUTE else "access token") in answer.text
 
 
+def test_who_sends_a_key_instead_of_a_token_is_told_where_it_belongs(client: FlaskClient) -> None:
+    for method, path in [route for route in CLOSED if route[1] not in (KEY_ROUTE, "/v1/traces")]:
+        for headers in (bearer(ALICE_KEY), {"Authorization": "sk-nobody-has-this-key"}):
+            message = assert_error(call(client, method, path, headers), 401, "access token is required")
+            assert message.endswith("; an API key is none, and opens its own rows at /api/log/token")
+            assert headers["Authorization"] not in message
+        assert "API key" not in assert_error(call(client, method, path, bearer("other")), 401, "")
+
+
 # Keys
 
 
