@@ -51,8 +51,6 @@ class Format:
             yield Entry(lines.number, partial(read, line) if line.strip() else None)
 
     def _of_csv(self, lines: HashedLines) -> Iterator[Entry]:
-        # Python's own limit is shorter than what a cell of ours may hold.
-        csv.field_size_limit(LONGEST_LINE)
         rows = csv.reader(line.decode(errors="surrogateescape") for line in lines)
         while True:
             try:
@@ -82,9 +80,9 @@ def recognise(
 ) -> Format:
     """Return the format of a file by its first line, and by what is known already.
 
-    Raises InvalidValue for a header that has columns nobody knows.
+    Raises InvalidValue for a header that cannot be read, or has columns nobody knows.
     """
-    name = name or ("csv" if "created_at" in _columns(first) else "ndjson")
+    name = name or _guessed(first)
     names = _columns(first) if name == "csv" else _names(first)
     if flavour is None and not is_ours:
         flavour = gateways.recognise_fields(names)
@@ -93,8 +91,20 @@ def recognise(
     return Format(name, flavour, tuple(names) if name == "csv" else ())
 
 
+def _guessed(first: bytes) -> str:
+    try:
+        return "csv" if "created_at" in _columns(first) else "ndjson"
+    except InvalidValue:
+        return "ndjson"
+
+
 def _columns(header: bytes) -> list[str]:
-    return next(csv.reader([header.decode(errors="replace")]), [])
+    # Python's own limit is shorter than what a cell of ours may hold.
+    csv.field_size_limit(LONGEST_LINE)
+    try:
+        return next(csv.reader([header.decode(errors="replace")]), [])
+    except csv.Error as error:
+        raise InvalidValue(f"the header cannot be read as CSV ({error})") from None
 
 
 def _names(line: bytes) -> list[str]:
