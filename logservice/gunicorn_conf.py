@@ -9,6 +9,7 @@ import os
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
+from logservice.server_worker import Worker
 
 
 def _whole_number(name: str, default: int) -> int:
@@ -33,7 +34,8 @@ def _one_of(name: str, *choices: str) -> str:
 bind = os.environ.get("LOGSERVICE_BIND") or "127.0.0.1:8000"
 
 # Threads wait for the database cheaply; a second process uses a second core, and survives the first.
-worker_class = "gthread"
+worker_class = Worker
+Worker.client_timeout = _whole_number("LOGSERVICE_CLIENT_TIMEOUT", 60)
 workers = _whole_number("LOGSERVICE_WORKERS", 2)
 threads = _whole_number("LOGSERVICE_THREADS", 8)
 timeout = 60
