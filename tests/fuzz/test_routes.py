@@ -6,6 +6,8 @@ LOGSERVICE_TEST_FUZZ_CASES=1000000 tries 5000 requests on each engine. They are 
 from __future__ import annotations
 
 import json
+import random
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +23,11 @@ from tests.fuzz.test_parsers import CASES, CORPUS, SEED
 from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, Headers, make_event, post
 from tests.store_rows import buckets, rebuilt
 
-#: Requests to each operation in a short run.
+#: Requests to each operation in a short run, and values that each of its parameters has in turn.
 FEW = 8
+FEW_VALUES = 5
+#: What a request needs beside the parameter that is tried.
+NEEDED = {"keyword": "x", "target_timestamp": "1", "key": ALICE_KEY}
 TEXTS = (
     *("", " ", "0", "-0", "1", "-1", "+1", "01", "1.5", "1e400", "NaN", "Infinity", "9" * 40, "9" * 5000),
     *(str(2**31), str(2**53), str(2**63 - 1), str(2**63), str(-(2**63) - 1), str(NOW), f"{NOW}000"),
@@ -60,7 +65,7 @@ TEXTS = (
     ),
     *("model_name,username", "Asia/Shanghai", "../etc/passwd", "UTC\0", "csv", "ndjson", "bytes=0-", "*/*"),
 )
-texts = st.sampled_from(TEXTS) | st.text(max_size=12) | st.integers(-(2**70), 2**70).map(str)
+texts = st.sampled_from(TEXTS) | st.text(max_size=12)
 KINDS = (
     "application/json",
     "application/x-ndjson",
@@ -68,7 +73,7 @@ KINDS = (
     "application/cloudevents+json",
     "",
 )
-people = st.sampled_from([ROOT, ROOT, ALICE, GATEWAY, {}, {"Authorization": f"Bearer {ALICE_KEY}"}])
+people = st.sampled_from([*[ROOT] * 6, ALICE, GATEWAY, {}, {"Authorization": f"Bearer {ALICE_KEY}"}])
 #: Headers cannot hold line ends: clients refuse to send them, and servers to read them.
 header_values = texts.map(lambda text: text.encode("utf-8", "replace").decode("latin-1")).map(
     lambda text: "".join(sign for sign in text if sign.isprintable())
@@ -158,17 +163,31 @@ def test_no_request_finds_a_mistake(app: Flask) -> None:
     client = app.test_client()
     found = operations(client)
     assert len(found) > 20
+    chance = random.Random(SEED)
     for operation in found:
+        for name in operation.parameters:
+            for value in TEXTS if CASES else chance.sample(TEXTS, FEW_VALUES):
+                _ask(client, operation, name, value)
         _try(client, operation, max(FEW, CASES // 200 // len(found)))
     # Nothing was half-written, whatever came.
     store = store_of(app)
     assert buckets(store) == rebuilt(store)
 
 
-def _try(client: FlaskClient, operation: Operation, requests: int) -> None:
-    names = st.sampled_from([*operation.parameters, "unknown", "key", "p"])
+def _ask(client: FlaskClient, operation: Operation, name: str, value: str) -> None:
+    """Give one parameter a value, and all else as it should be, so that nothing is refused before it."""
+    needed = {other: text for other, text in NEEDED.items() if other in operation.parameters}
+    query = {**needed, name: value}
+    encoded = {name: text.encode("utf-8", "surrogatepass") for name, text in query.items()}
+    answer = client.open(operation.path, method=operation.method, query_string=encoded, headers=ROOT)
+    _check(operation, answer)
 
-    @seed(SEED)
+
+def _try(client: FlaskClient, operation: Operation, requests: int) -> None:
+    names = st.sampled_from([*operation.parameters, "unknown"])
+
+    # A seed of its own for each, or all would be asked the same.
+    @seed(SEED + zlib.crc32(f"{operation.method} {operation.path}".encode()))
     @settings(max_examples=requests, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(
         st.dictionaries(names, texts, max_size=4),
