@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
 import time
@@ -12,11 +13,10 @@ import pytest
 
 from tests.serving import TOKENS, Service, send, serving
 
-THREADS = 2
-CLIENT_TIMEOUT = 1
+CLIENT_TIMEOUT = 2
 HEADERS = f"Authorization: Bearer {TOKENS['gateway']}\r\nContent-Type: application/json\r\n"
 POST = f"POST /api/log/ HTTP/1.1\r\nHost: x\r\n{HEADERS}"
-#: What each client sends at once, and what it goes on with, a byte now and then.
+#: What each client sends at once, and what it goes on with, a byte now and then: one for each thread.
 SLOW = {
     "request line": ("G", "ET / HTTP/1.1"),
     "headers": ("GET /healthz HTTP/1.1\r\nHost: x\r\n", "X-Slow: " + "x" * 8000),
@@ -30,24 +30,24 @@ SLOW = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    environ = {"LOGSERVICE_THREADS": str(THREADS), "LOGSERVICE_CLIENT_TIMEOUT": str(CLIENT_TIMEOUT)}
+    environ = {"LOGSERVICE_THREADS": str(len(SLOW)), "LOGSERVICE_CLIENT_TIMEOUT": str(CLIENT_TIMEOUT)}
     with serving(tmp_path_factory.mktemp("slow"), workers=1, environ=environ) as found:
         yield found
 
 
 @contextlib.contextmanager
-def occupied(service: Service, first: str, rest: str) -> Iterator[list[socket.socket]]:
-    """Have as many clients as there are threads go on sending, until the block ends."""
+def occupied(service: Service) -> Iterator[dict[str, socket.socket]]:
+    """Have a client on each thread that goes on sending until the block ends."""
     over = threading.Event()
-    clients = [socket.create_connection(("127.0.0.1", service.port), timeout=30) for _ in range(THREADS)]
-    for client in clients:
-        client.sendall(first.encode())
+    clients = {name: socket.create_connection(("127.0.0.1", service.port), timeout=30) for name in SLOW}
+    for name, client in clients.items():
+        client.sendall(SLOW[name][0].encode())
 
     def trickle() -> None:
-        for byte in rest.encode():
-            for client in clients:
+        for turn in itertools.count():
+            for name, client in clients.items():
                 with contextlib.suppress(OSError):
-                    client.send(bytes([byte]))
+                    client.send(SLOW[name][1][turn : turn + 1].encode())
             if over.wait(0.05):
                 return
 
@@ -58,16 +58,24 @@ def occupied(service: Service, first: str, rest: str) -> Iterator[list[socket.so
     finally:
         over.set()
         sender.join()
-        for client in clients:
+        for client in clients.values():
             client.close()
 
 
-@pytest.mark.parametrize(("first", "rest"), SLOW.values(), ids=SLOW)
-def test_slow_clients_on_every_thread_keep_nobody_out(service: Service, first: str, rest: str) -> None:
-    with occupied(service, first, rest) as clients:
+def test_slow_clients_on_every_thread_keep_nobody_out(service: Service) -> None:
+    with occupied(service) as clients:
         # Were a thread kept, this would wait for as long as those clients go on: for minutes, and then fail.
         assert service.get("/healthz") == "ok"
-        assert {_answer(client) for client in clients} <= {b"", b"400", b"401"}
+        answers = {name: _answer(client) for name, client in clients.items()}
+    assert answers == {
+        "request line": b"",
+        "headers": b"",
+        "body": b"400",
+        "chunks": b"400",
+        "one chunk": b"400",
+        "trailers": b"400",
+        "body of a stranger": b"401",
+    }
     assert service.get("/api/log/")["total"] == 0
 
 
@@ -81,7 +89,7 @@ def _answer(client: socket.socket) -> bytes:
 
 
 def test_a_client_that_takes_no_answer_keeps_no_thread(service: Service) -> None:
-    clients = [socket.socket() for _ in range(THREADS)]
+    clients = [socket.socket(), socket.socket()]
     for client in clients:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         client.connect(("127.0.0.1", service.port))
@@ -89,7 +97,7 @@ def test_a_client_that_takes_no_answer_keeps_no_thread(service: Service) -> None
         client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
     try:
         deadline = time.monotonic() + 30
-        while service.printed().count("Socket error") < THREADS:
+        while service.printed().count("Socket error") < len(clients):
             assert time.monotonic() < deadline
             assert service.get("/healthz") == "ok"
     finally:
