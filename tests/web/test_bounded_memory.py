@@ -105,6 +105,7 @@ PACKED = {
     name: (*known, lambda make=make: gzip.compress(make(), 1)) for name, (*known, make) in BODIES.items()
 }
 PACKED["a GiB packed"] = (OWN, JSON, 413, packed_bomb)
+PACKED["a GiB in 2000 parts"] = (OWN, JSON, 413, lambda: gzip.compress(b" " * 2**19) * 2000)
 
 
 @pytest.fixture(scope="module")
