@@ -65,6 +65,16 @@ def test_every_parameter_is_documented(schema: type[schemas.QueryString]) -> Non
     assert [name for name in schema().fields if f"`{name}`" not in documented] == []
 
 
+@pytest.mark.parametrize("page", ["docs/api.md", "docs/zh-CN/api.md"])
+def test_the_messages_of_a_lost_database_are_explained(page: str) -> None:
+    views = "".join(path.read_text() for path in (ROOT / "logservice" / "web").glob("*.py"))
+    messages = set(re.findall(r'^@saying\("(.+)"\)$', views, re.MULTILINE))
+    assert len(messages) == 3
+    explained = re.search(r"^\*\*[^*\n]*503[^*\n]*\*\*(.+?)\n\n", text_of(page), re.MULTILINE | re.DOTALL)
+    assert explained
+    assert [message for message in messages if f"`{message}`" not in explained[1]] == []
+
+
 def test_every_route_is_documented(app: Flask) -> None:
     documented = text_of("docs/api.md")
     assert [rule.rule for rule in app.url_map.iter_rules() if rule.rule not in documented] == []

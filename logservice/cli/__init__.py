@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .archiving import archive
+from .backing_up import backup
 from .checking import check
 from .database import init_db, purge, rebuild
 from .demonstration import demo
@@ -32,6 +33,6 @@ def logservice(context: click.Context) -> None:
 
 for command in (
     *(serve, demo, init_db, user, token, import_source, export),
-    *(statement, maintain, archive, purge, check, rebuild),
+    *(statement, maintain, backup, archive, purge, check, rebuild),
 ):
     logservice.add_command(command)

@@ -58,6 +58,8 @@ def post_traces() -> Response:
 
 def _kind() -> str:
     kind = request.mimetype
+    if not kind:
+        raise ApiError(415, f"Content-Type: missing; it is {PROTOBUF} or {JSON}")
     if kind not in (JSON, PROTOBUF):
         raise ApiError(415, f"Content-Type: {kind[:80]} is neither {PROTOBUF} nor {JSON}")
     if kind == PROTOBUF and not otlp_protobuf.is_installed():

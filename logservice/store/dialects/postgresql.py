@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -143,6 +144,12 @@ class PostgreSQLDialect(Dialect):
     def size(self, connection: Connection, *, rows: int) -> int:
         taken = sum(row.size for row in connection.execute(_SIZES))
         return int(taken) - unused(connection, rows=rows)
+
+    def back_up(self, path: Path, advance: Callable[[], None]) -> None:
+        raise InvalidValue(
+            "the log is on PostgreSQL, which has a program of its own for that: `pg_dump --format=custom"
+            " --file=FILE DATABASE`, and `pg_restore` to go back"
+        )
 
     # -- transactions --------------------------------------------------------------------------------------
 
