@@ -26,7 +26,8 @@ __all__ = ["logservice"]
 def logservice(context: click.Context) -> None:
     """The usage log of an LLM gateway.
 
-    Settings are LOGSERVICE_* in the environment. An error is one line on standard error and exit status 1.
+    Settings are LOGSERVICE_* in the environment, and in an application that mounts the log those of its
+    configuration before them. An error is one line on standard error and exit status 1.
     """
     show_help(context)
 

@@ -313,6 +313,6 @@ def test_without_the_package_protobuf_is_415_and_json_works(
 ) -> None:
     monkeypatch.setattr(otlp_protobuf, "_SERVICE", "not_installed.trace_service_pb2")
     answer = send(client, "application/x-protobuf", body_of("application/x-protobuf", make_span()))
-    assert_refused(answer, 415, "application/x-protobuf", "pip install 'logservice[otlp]'")
+    assert_refused(answer, 415, "application/x-protobuf", "pip install 'opentelemetry-proto")
     assert_accepted(send(client, "application/json", body_of("application/json", make_span())), KINDS[0])
     assert assert_ok(client.get("/api/log/", headers=ROOT))["total"] == 1

@@ -40,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import InvalidValue, Unavailable
+from ...extras import how_to_install
 from ..ids import IdRange
 from ..prepared import Reader, prepared
 from ..writer import Claim
@@ -88,7 +89,7 @@ class PostgreSQLDialect(Dialect):
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         if find_spec("psycopg") is None:
             raise InvalidValue(
-                "LOGSERVICE_DATABASE_URL: PostgreSQL needs psycopg; pip install 'logservice[postgres]'"
+                f"LOGSERVICE_DATABASE_URL: PostgreSQL needs psycopg: {how_to_install('postgres')}"
             )
         return {
             "url": url.set(drivername="postgresql+psycopg"),

@@ -36,6 +36,7 @@ from ...errors import InvalidValue, Unavailable
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
 from ..writer import Claim
+from . import sqlite_file
 from .base import Dialect, SearchIndex, Space
 from .expressions import add_up
 from .sqlite_backup import copy_into, verify
@@ -78,10 +79,7 @@ class SQLiteDialect(Dialect):
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
-        file = cls.file_of(url)
-        if file is None:
-            raise InvalidValue("LOGSERVICE_DATABASE_URL: SQLite needs a file, for several workers share it")
-        path = Path(folder, file)
+        path = Path(folder, sqlite_file.chosen_file(url))
         return {
             "url": reading_url(path),
             "pool_size": 8,
@@ -90,8 +88,7 @@ class SQLiteDialect(Dialect):
 
     @classmethod
     def file_of(cls, url: URL) -> Path | None:
-        in_memory = url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", "")
-        return None if in_memory else path_of(url)
+        return sqlite_file.file_named(url)
 
     def exists(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
