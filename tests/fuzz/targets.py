@@ -102,6 +102,7 @@ def otlp_as_protobuf(data: bytes) -> int:
 def files(data: bytes) -> int:
     """A file to import: NDJSON or CSV, of ours or of a gateway, known by its first line."""
     lines = HashedLines(io.BytesIO(data))
+    formats.may_hold_events(data)
     try:
         entries = formats.recognise(lines.first()).entries(lines)
         readable = ((entry.line, partial(entry.read, NOW)) for entry in entries if entry.read is not None)
