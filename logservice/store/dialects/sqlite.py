@@ -35,9 +35,9 @@ from sqlalchemy import table as sql_table
 
 from ...errors import InvalidValue, Unavailable
 from .. import ids
+from ..jobs import Claim
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
-from ..writer import Claim
 from .base import Dialect, SearchIndex, Space
 from .expressions import add_up
 from .sqlite_file import connect_writer, driver, identity, listen_to_reader, path_of, reading_url
