@@ -8,6 +8,7 @@ import os
 # Not relative, for a file of gunicorn's settings may also be run by itself.
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
+from logservice.open_files import connections_for
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
 
 
@@ -36,6 +37,7 @@ bind = os.environ.get("LOGSERVICE_BIND") or "127.0.0.1:8000"
 worker_class = "gthread"
 workers = _whole_number("LOGSERVICE_WORKERS", 2)
 threads = _whole_number("LOGSERVICE_THREADS", 8)
+worker_connections = connections_for(threads)
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
