@@ -1,8 +1,8 @@
 """Open files of a worker: as many as it may need, and no more connections than these suffice for.
 
-A worker of gunicorn that cannot accept a connection, because it has too many files open, ends at once, and what
-it was doing with it. Anybody who opens connections and says nothing could bring that about: the system's usual
-limit is 1024 files, and gunicorn's of connections 1000.
+A worker of gunicorn that cannot accept a connection, because it has too many files open, ends at once, with
+all that it was doing. Anybody who opens connections and says nothing could bring that about: the usual limit
+of the system is 1024 files, and gunicorn's of connections 1000.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EACH_THREAD = 4
 
 
 def connections_for(threads: int) -> int:
-    """Return how many connections a worker of so many threads may keep, after raising its limit if need be."""
+    """Return how many connections a worker of so many threads may keep; its limit is raised if need be."""
     besides = _OTHERS + _EACH_THREAD * threads
     limit = _raised_to(MOST_CONNECTIONS + besides)
     return max(threads + 1, min(MOST_CONNECTIONS, limit - besides))

@@ -29,8 +29,11 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
         # Somebody may have taken the name meanwhile.
         _refuse_taken(path, replace=replace)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError) and error.strerror and error.filename is None:
+            # To write knows no names, and there may be several disks.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

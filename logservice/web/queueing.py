@@ -1,9 +1,9 @@
 """Requests that waited too long for a thread of the server: they are refused at once.
 
-More requests than the service can do would otherwise wait ever longer, until each is answered after its client
-has gone. So who waited for long is told to come back, which costs little, and who comes next need not wait as
-long. How long a request has waited, the system knows: since the last byte of it came in. That counts the time
-before the connection was accepted, and needs no clock of anybody else's.
+More requests than the service can do would otherwise wait ever longer, until each is answered after its
+client has gone. So who waited for long is told to come back, which costs little, and who comes next need not
+wait as long. How long a request has waited, the system knows: since its last byte came in. That counts the
+time before the connection was accepted, and needs no clock of anybody else's.
 """
 
 from __future__ import annotations
