@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import abc
 import os
-import resource
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 #: Set to have it as where nobody may mount.
 NO_MOUNT = "LOGSERVICE_TEST_NO_MOUNT"
@@ -58,21 +58,29 @@ class Limited(Disk):
 
     said = "disk I/O error"
 
-    def __init__(self, folder: Path, processes: Callable[[], Iterable[int]], limit: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        processes: Callable[[], Iterable[int]],
+        limit: int,
+        owner: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(folder)
         self._processes = processes
         self._limit = limit
+        # Whose processes they are, as `subprocess` takes it: only they may limit them without privileges.
+        self._owner = owner or {}
 
     def fill(self) -> None:
-        self._set(self._limit)
+        self._set(str(self._limit))
 
     def make_room(self) -> None:
-        self._set(resource.RLIM_INFINITY)
+        self._set("unlimited")
 
-    def _set(self, limit: int) -> None:
+    def _set(self, limit: str) -> None:
         for process in self._processes():
-            _, most = resource.prlimit(process, resource.RLIMIT_FSIZE)
-            resource.prlimit(process, resource.RLIMIT_FSIZE, (limit, most))
+            command = ["prlimit", f"--pid={process}", f"--fsize={limit}:"]
+            subprocess.run(command, check=True, **self._owner)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from tests.reliability.calls import LARGE, assert_reading, assert_refused, asser
 from tests.reliability.disks import Disk, Limited, mounted
 from tests.serving import Service, serving
 
-#: Of the disk, and what files may grow to where there is none. More than a megabyte is stored before.
-DISK, LIMIT = 24 * 2**20, 2**20
+#: Of the disk, and what files may grow to where there is none. More than that is stored before.
+DISK, LIMIT = 24 * 2**20, 2**18
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def postgresql_on(folder: Path) -> Iterator[tuple[Server, Disk]]:
                 yield server, small
             else:
                 server.create_database("log")
-                yield server, Limited(place, lambda: _sessions(server), 17 * 2**20)
+                yield server, Limited(place, lambda: _sessions(server), 17 * 2**20, account())
     finally:
         place.rmdir()
 
