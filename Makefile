@@ -10,8 +10,9 @@ LOWEST := .venv-lowest
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DESCRIPTION := setup.cfg pyproject.toml constraints.txt
 # What touches every dependency, and needs none of the programs that are only there to test with.
-WEB := admin own stat envelope ingest token traces export idempotency health page_mounted
-CORE := tests/test_config.py tests/test_logs.py tests/exports tests/store/test_schema.py \
+WEB := admin own stat envelope ingest token traces export idempotency health page_mounted metrics
+CORE := tests/test_config.py tests/test_logs.py tests/test_metrics_live.py tests/exports tests/store/test_schema.py \
+  tests/store/test_refusals.py tests/test_backup_command.py \
   $(WEB:%=tests/web/test_%.py) tests/hosts/test_manners.py tests/hosts/test_databases.py
 
 .DEFAULT_GOAL := help

@@ -11,6 +11,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from .config import Settings
+from .errors import InvalidValue
 from .extension import LogService
 from .store import dialects
 from .web import standalone
@@ -28,7 +29,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     settings = Settings.load(app.config)
     app.config.update(settings.as_config())
 
-    Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(Path(app.instance_path))
     database = dialects.engine_settings(
         settings.database_url, app.instance_path, waiting_time=settings.waiting_time
     )
@@ -54,3 +55,14 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
 
 def _instance_path(given: str | None) -> Path:
     return Path(given or os.environ.get("LOGSERVICE_INSTANCE_PATH") or "instance").absolute()
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InvalidValue(f"LOGSERVICE_INSTANCE_PATH: {str(path)!r} is a file, not a folder") from None
+    except OSError as error:
+        raise InvalidValue(
+            f"LOGSERVICE_INSTANCE_PATH: {str(path)!r} cannot be made ({error.strerror})"
+        ) from None

@@ -8,87 +8,27 @@ the reason.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 from .errors import InvalidValue
+from .setting_values import (
+    DEFAULT_BIND,
+    address,
+    cap,
+    file,
+    names,
+    one_of,
+    origins,
+    positive,
+    size,
+    switch,
+    token,
+    whole,
+)
 
 PREFIX = "LOGSERVICE_"
-
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([KMGT])(I)?)?B?", re.ASCII)
-_TOKEN = re.compile(r"[!-~]{16,}", re.ASCII)
-_POWERS = {None: 0, "K": 1, "M": 2, "G": 3, "T": 4}
-#: The least the log may take: an empty one takes about a fifth of that.
-_SMALLEST_CAP = 10**6
-_BOOLEANS = {
-    **dict.fromkeys(("1", "true", "yes", "on"), True),
-    **dict.fromkeys(("0", "false", "no", "off", ""), False),
-}
-
-
-def whole(value: str) -> int:
-    """Read a whole number from 1."""
-    if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) or int(value) == 0:
-        raise ValueError("is not a whole number from 1")
-    return int(value)
-
-
-def positive(value: str) -> float:
-    """Read a number above 0."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise ValueError("is not a number above 0")
-    return number
-
-
-def size(value: str) -> int:
-    """Read a number of bytes: 1048576, 512KB, 32MiB, 1.5GB, 10G."""
-    found = _SIZE.fullmatch(value.strip().upper())
-    read = 0 if found is None else _bytes(*found.groups())
-    if read == 0:
-        raise ValueError("is not a size such as 1048576, 32MiB or 10GB")
-    return read
-
-
-def _bytes(number: str, prefix: str | None, binary: str | None) -> int:
-    return int(Decimal(number) * (1024 if binary else 1000) ** _POWERS[prefix])
-
-
-def cap(value: str) -> int | None:
-    """Read how many bytes the log may take; nothing or 0 is no limit."""
-    if value.strip() in ("", "0"):
-        return None
-    read = size(value)
-    if read < _SMALLEST_CAP:
-        raise ValueError("is less than 1MB; is a unit missing?")
-    return read
-
-
-def switch(value: str) -> bool:
-    """Read 1 or 0, true or false, yes or no, on or off."""
-    if value.strip().lower() not in _BOOLEANS:
-        raise ValueError("is neither 1 nor 0")
-    return _BOOLEANS[value.strip().lower()]
-
-
-def names(value: str) -> tuple[str, ...]:
-    """Read a list separated by commas."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def token(value: str) -> str:
-    """Read a token that travels in a header and is not to be guessed; nothing is none."""
-    value = value.strip()
-    if value and not _TOKEN.fullmatch(value):
-        raise ValueError("is not a token of at least 16 characters of ASCII, without blanks")
-    return value
 
 
 def _setting(default: Any, meaning: str, read: Callable[[str], Any] = str, *, is_secret: bool = False) -> Any:
@@ -123,6 +63,7 @@ class Settings:
     rate_limit_file: str = _setting(
         "",
         "File in which all workers count requests; by default logservice-ratelimit in the instance folder.",
+        file,
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
@@ -130,7 +71,10 @@ class Settings:
         names,
     )
     cors_origins: tuple[str, ...] = _setting(
-        (), "Origins that may call the routes other than /api/log/token from a browser.", names
+        (),
+        "Origins that may call the routes other than /api/log/token from a browser, such as"
+        " https://app.example.org; `*` for any.",
+        origins,
     )
     retention: str = _setting(
         "",
@@ -160,17 +104,33 @@ class Settings:
         Raises InvalidValue naming the setting and what is wrong with it.
         """
         environ = os.environ if environ is None else environ
-        values = {}
-        for field in dataclasses.fields(cls):
-            name = setting_name(field)
-            given = config.get(name, environ.get(name))
-            if given is not None:
-                values[field.name] = _read(name, given, field.metadata)
-        return cls(**values)
+        return cls(**_values(cls, lambda name: config.get(name, environ.get(name))))
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings under the names they have in an application's configuration."""
         return {setting_name(field): getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The settings of the program that serves the application, read from the environment alone."""
+
+    instance_path: str = _setting("instance", "Folder for the database and the rate limit file.")
+    bind: str = _setting(DEFAULT_BIND, "Address to listen on, HOST:PORT or unix:PATH.", address)
+    workers: int = _setting(2, "Worker processes.", whole)
+    threads: int = _setting(8, "Threads in each.", whole)
+    log_level: str = _setting(
+        "info",
+        "Level of the error log.",
+        one_of("debug", "info", "warning", "error", "critical"),
+    )
+    access_log: str = _setting("text", "How each request is logged.", one_of("text", "json", "off"))
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Serving:
+        """Read every setting from the environment; an empty one is the default. Raises InvalidValue."""
+        environ = os.environ if environ is None else environ
+        return cls(**_values(cls, lambda name: environ.get(name, "").strip() or None))
 
 
 def setting_name(field: dataclasses.Field[Any]) -> str:
@@ -178,10 +138,31 @@ def setting_name(field: dataclasses.Field[Any]) -> str:
     return PREFIX + field.name.upper()
 
 
+def _values(settings: type[Settings | Serving], given: Callable[[str], Any]) -> dict[str, Any]:
+    """Return what is given of some settings, read, by the names of their fields."""
+    values = {}
+    for field in dataclasses.fields(settings):
+        name = setting_name(field)
+        value = given(name)
+        if value is not None:
+            values[field.name] = _read(name, value, field.metadata)
+    return values
+
+
 def _read(name: str, given: Any, metadata: Mapping[str, Any]) -> Any:
-    text = ",".join(given) if isinstance(given, (list, tuple)) else str(given)
+    text = _text(given)
     try:
         return metadata["read"](text)
     except ValueError as error:
         shown = "what is given" if metadata["is_secret"] else repr(text)
         raise InvalidValue(f"{name}: {shown} {error}") from None
+
+
+def _text(given: Any) -> str:
+    """Return a value of an application's configuration as the environment would have it."""
+    if hasattr(given, "render_as_string"):
+        # A URL of SQLAlchemy, whose own text has stars in place of the password.
+        return str(given.render_as_string(hide_password=False))
+    if isinstance(given, (list, tuple, set, frozenset)):
+        return ",".join(map(str, given))
+    return str(given)

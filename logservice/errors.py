@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # What begins like an API key: it may have been put where it does not belong.
-_KEY = re.compile(r"sk-[A-Za-z0-9_-]{4,}")
+_KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{4,}")
 
 
 class LogServiceError(Exception):

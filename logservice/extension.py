@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +14,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Engine, create_engine
 
+from . import misspelt
 from .cli import logservice as commands
 from .config import Settings
 from .errors import InvalidValue
@@ -18,14 +22,17 @@ from .logs import Recorded, current_logs
 from .store import dialects, policy
 from .store.observing import Observer
 from .store.store import LogStore
-from .web import auth, routes
+from .web import auth, collisions, routes
 from .web.addresses import TrustedProxies
+from .web.prefixes import Prefixes
 from .web.principal import Authenticate, ResolveKey
 from .web.ratelimit import Rate, RateLimiter
 from .web.state import EXTENSION, State
 
 if TYPE_CHECKING:
     from .web.metrics import Metrics
+
+log = logging.getLogger("logservice")
 
 T = TypeVar("T")
 
@@ -42,7 +49,8 @@ class LogService:
     default database. Without `db`, and where that is an engine we do not know, it opens the database of its
     settings. `engine` is one made from `dialects.engine_settings`, for the log alone.
     `ingest` is the prefix for foreign event formats; None mounts no route that writes events. The paths that
-    protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given.
+    protocols prescribe, `/api/v1/events` and `/v1/traces`, lie below `protocols`: `ingest` if not given,
+    and never without it.
     `data` is the prefix of the hourly rows for a gateway's own dashboard, `/api/data` in new-api; None mounts
     none.
     `page` is the prefix of the web page and of its files; None mounts none.
@@ -70,6 +78,10 @@ class LogService:
         docs: str | bool | None = None,
         metrics: str | bool | None = None,
     ) -> None:
+        _expect("app", app, Flask, "a Flask application")
+        _expect("db", db, SQLAlchemy, "a Flask-SQLAlchemy instance (a URL goes into LOGSERVICE_DATABASE_URL)")
+        _expect("bind_key", bind_key, str, "the name of a bind")
+        _expect("engine", engine, Engine, "an engine of SQLAlchemy (a URL goes into LOGSERVICE_DATABASE_URL)")
         if bind_key is not None and db is None:
             raise InvalidValue("bind_key: needs db, the Flask-SQLAlchemy instance that has the bind")
         for name, function in (("authenticate", authenticate), ("resolve_key", resolve_key)):
@@ -80,28 +92,35 @@ class LogService:
         self._db = db
         self._bind_key = bind_key
         self._own_engine = engine
-        self._url_prefix = _prefix("url_prefix", url_prefix).rstrip("/")
-        if not self._url_prefix:
-            raise InvalidValue("url_prefix: the log lies below a path such as /usage, not at the root")
-        self._ingest = self._below("ingest", ingest)
-        self._protocols = None if protocols is None else _prefix("protocols", protocols)
-        self._data = self._below("data", data)
-        self._page = self._below("page", page)
-        self._docs = self._url_prefix if docs is True else self._below("docs", docs)
-        self._metrics = self._below("metrics", metrics)
+        self._prefixes = Prefixes.read(
+            url_prefix=url_prefix,
+            ingest=ingest,
+            protocols=protocols,
+            data=data,
+            page=page,
+            docs=docs,
+            metrics=metrics,
+        )
+        collisions.refuse(self._prefixes)
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
         """Read the settings, open the store, mount the routes and commands. Raises InvalidValue."""
+        if app is None:
+            raise InvalidValue("app: a Flask application is expected, not None")
+        _expect("app", app, Flask, "a Flask application")
         if EXTENSION in app.extensions:
             raise RuntimeError(
                 "a LogService is registered on this application already; create one and call init_app once"
             )
+        for complaint in misspelt.complaints({**os.environ, **app.config}):
+            log.warning("%s", complaint)
         settings = Settings.load(app.config)
         for name, value in settings.as_config().items():
             app.config.setdefault(name, value)
-        metrics = _metrics() if self._metrics is not None and settings.metrics else None
+        is_counting = self._prefixes.metrics is not None and settings.metrics
+        metrics = _metrics() if is_counting else None
         state = State(
             settings=settings,
             store=self._store(app, settings, metrics),
@@ -114,17 +133,8 @@ class LogService:
             retention=_checked("RETENTION", lambda: policy.parse(settings.retention)),
             metrics=metrics,
         )
-        routes.mount(
-            app,
-            url_prefix=self._url_prefix,
-            ingest=self._ingest,
-            protocols=self._protocols,
-            data_prefix=self._data,
-            page=self._page,
-            docs=self._docs,
-            metrics=None if metrics is None else self._metrics,
-            origins=settings.cors_origins,
-        )
+        mounted = self._prefixes if is_counting else replace(self._prefixes, metrics=None)
+        routes.mount(app, mounted, origins=settings.cors_origins)
         # Only now: an application whose routes clash with ours has no log, and may be asked again.
         app.extensions[EXTENSION] = state
         app.cli.add_command(commands)
@@ -136,12 +146,6 @@ class LogService:
     def record_many(self, events: Iterable[Mapping[str, Any]]) -> Recorded:
         """Store some events in the log of the current application; see `Logs.record_many`."""
         return current_logs.record_many(events)
-
-    def _below(self, name: str, given: str | bool | None) -> str | None:
-        """Return the prefix of routes that are mounted if they are asked for."""
-        if given is True:
-            return f"{self._url_prefix}/{name}"
-        return None if given is None or given is False else _prefix(name, given)
 
     def _store(self, app: Flask, settings: Settings, observer: Observer | None) -> LogStore:
         host_engine = self._host_engine(app)
@@ -179,10 +183,10 @@ class LogService:
         return engines[self._bind_key]
 
 
-def _prefix(name: str, given: str) -> str:
-    if given and not given.startswith("/"):
-        raise InvalidValue(f"{name}: {given!r} does not begin with a slash")
-    return given
+def _expect(name: str, given: object, kind: type, wanted: str) -> None:
+    """Refuse an argument of another kind; hosts often have no types that would tell them."""
+    if given is not None and not isinstance(given, kind):
+        raise InvalidValue(f"{name}: {wanted} is expected, not {type(given).__name__}")
 
 
 def _metrics() -> Metrics:

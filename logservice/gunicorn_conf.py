@@ -6,37 +6,26 @@ Gunicorn ignores names it does not know, so settings of newer versions may stand
 import os
 
 # Not relative, for a file of gunicorn's settings may also be run by itself.
+from logservice.config import Serving
+from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
 from logservice.open_files import connections_for
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
 
-
-def _whole_number(name: str, default: int) -> int:
-    """Read a number of at least 1 from the environment, or end with a line that says what is wrong."""
-    text = os.environ.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise SystemExit(f"{name} must be a whole number of at least 1, not {text!r}")
-    return int(text)
-
-
-def _one_of(name: str, *choices: str) -> str:
-    """Read one of some words from the environment, the first by default, or end likewise."""
-    text = os.environ.get(name, "").strip().lower() or choices[0]
-    if text not in choices:
-        raise SystemExit(f"{name} must be one of {', '.join(choices)}, not {text!r}")
-    return text
-
+# One line, not a traceback: whoever starts the service has to mend it.
+try:
+    _settings = Serving.load()
+except InvalidValue as error:
+    raise SystemExit(str(error)) from None
 
 # This machine only: who else may connect is a decision, not a default.
-bind = os.environ.get("LOGSERVICE_BIND") or "127.0.0.1:8000"
+bind = _settings.bind
 
 # Threads wait for the database cheaply; a second process uses a second core, and survives the first.
 worker_class = "gthread"
-workers = _whole_number("LOGSERVICE_WORKERS", 2)
-threads = _whole_number("LOGSERVICE_THREADS", 8)
+workers = _settings.workers
+threads = _settings.threads
 worker_connections = connections_for(threads)
 timeout = 60
 graceful_timeout = 30
@@ -53,7 +42,6 @@ worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
 control_socket_disable = True
 
 logger_class = RequestLogger
-_access_log = _one_of("LOGSERVICE_ACCESS_LOG", "text", "json", "off")
-accesslog = None if _access_log == "off" else "-"
-access_log_format = JSON_FORMAT if _access_log == "json" else TEXT_FORMAT
-loglevel = os.environ.get("LOGSERVICE_LOG_LEVEL") or "info"
+accesslog = None if _settings.access_log == "off" else "-"
+access_log_format = JSON_FORMAT if _settings.access_log == "json" else TEXT_FORMAT
+loglevel = _settings.log_level

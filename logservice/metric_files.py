@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .config import switch
+from .setting_values import switch
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"

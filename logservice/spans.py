@@ -16,6 +16,8 @@ def matches(text: str) -> bool:
 def seconds(text: str) -> int:
     """Return the seconds of a span. Raises ValueError for anything else, and for one of 0."""
     span = _SPAN.fullmatch(text)
-    if span is None or int(span[1]) == 0:
+    if span is not None and int(span[1]) == 0:
+        raise ValueError(f"{text[:40]!r} is no time at all; the shortest is 1s")
+    if span is None:
         raise ValueError(f"{text[:40]!r} is no span of time such as 30m, 12h, 90d or 2w")
     return int(span[1]) * _UNITS[span[2]]

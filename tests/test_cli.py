@@ -27,9 +27,11 @@ from flask.cli import ScriptInfo
 from sqlalchemy import select
 
 from logservice import LogService, create_app
-from logservice.cli import demonstration, logservice, output, serving, times
+from logservice.cli import addresses, demonstration, logservice, output, serving, times
+from logservice.counts import counted
 from logservice.errors import InvalidValue, Unavailable
 from logservice.imports.lines import LONGEST_LINE
+from logservice.setting_values import DEFAULT_BIND
 from logservice.store import accounts, ids
 from logservice.store.filters import Filters
 from logservice.store.imports import Imports
@@ -379,13 +381,15 @@ def test_import_prints_its_figures_as_json(run: Run) -> None:
     ],
 )
 def test_import_takes_files_as_editors_write_them(run: Run, given: bytes, accepted: int) -> None:
-    assert assert_done(run("import", "-", input=given)) == f"Accepted {accepted} events, refused 0.\n"
+    assert (
+        assert_done(run("import", "-", input=given)) == f"Accepted {counted(accepted, 'event')}, refused 0.\n"
+    )
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe", b'{"username":"\xff"}', b"\0", b"[" * 100_000])
 def test_import_refuses_what_is_no_event(run: Run, line: bytes) -> None:
     result = run("import", "-", input=line + b"\n" + event().encode())
-    assert result.stdout == "Accepted 1 events, refused 1.\n"
+    assert result.stdout == "Accepted 1 event, refused 1.\n"
     assert result.stderr.startswith("line 1: ")
 
 
@@ -538,7 +542,7 @@ def test_a_time_is_epoch_seconds_iso_or_an_age(text: str, second: int) -> None:
         ("1969-12-31", "after the start of 1970"),
         ("0001-01-01T00:00+23:59", "1970"),
         ("99999d", "after the start of 1970"),
-        ("0d", "is no span of time"),
+        ("0d", "'0d' is no time at all; the shortest is 1s"),
         ("-5", "is no time"),
         ("90", None),
         ("90y", "is no time"),
@@ -625,6 +629,8 @@ def execution(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Note what the process would have become instead of becoming it."""
     seen: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *args: seen.append(args))
+    # Whatever listens on this machine: the port of these tests is never opened.
+    monkeypatch.setattr(addresses, "refuse_taken", lambda _bind: None)
     return seen
 
 
@@ -671,7 +677,7 @@ def test_serve_binds_where_gunicorn_s_packaged_settings_do(monkeypatch: pytest.M
     monkeypatch.delenv("LOGSERVICE_BIND", raising=False)
     from logservice import gunicorn_conf
 
-    assert gunicorn_conf.bind == serving.DEFAULT_BIND
+    assert gunicorn_conf.bind == DEFAULT_BIND
 
 
 def test_serve_refuses_to_stand_in_for_a_host(tmp_path: Path) -> None:
@@ -689,21 +695,21 @@ def test_serve_refuses_to_stand_in_for_a_host(tmp_path: Path) -> None:
         (":9000", "http://127.0.0.1:9000"),
         ("[::]:9000", "http://[::1]:9000"),
         ("[::1]:9000", "http://[::1]:9000"),
-        ("log.example.org", "http://log.example.org:8000"),
+        ("log.example.org:8000", "http://log.example.org:8000"),
         ("tcp://10.0.0.1:9000", "http://10.0.0.1:9000"),
     ],
 )
 def test_the_command_to_paste_fits_the_address(bind: str, where: str) -> None:
-    assert serving.curl_for(bind).where == where
+    assert addresses.curl_for(bind).where == where
 
 
 def test_the_command_to_paste_fits_a_socket() -> None:
-    curl = serving.curl_for("unix:/run/log.sock")
+    curl = addresses.curl_for("unix:/run/log.sock")
     assert curl("/healthz") == "curl --unix-socket /run/log.sock http://localhost/healthz"
 
 
 @pytest.mark.parametrize(
-    "bind", ["127.0.0.1:port", "127.0.0.1:0", "127.0.0.1:70000", "::1:80", "a/b", "[::1"]
+    "bind", ["127.0.0.1:port", "127.0.0.1:0", "127.0.0.1:70000", "::1:80", "a/b", "[::1", "8123", "localhost"]
 )
 def test_an_address_that_cannot_be_bound_is_refused_before_anything_is_done(
     run: Run, tmp_path: Path, execution: list[Any], bind: str
@@ -711,6 +717,43 @@ def test_an_address_that_cannot_be_bound_is_refused_before_anything_is_done(
     assert_error(run("serve", "--bind", bind), "is neither HOST:PORT nor unix:PATH")
     assert not (tmp_path / "log.db").exists()
     assert not execution
+
+
+def test_an_address_of_the_environment_is_refused_by_its_own_name(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGSERVICE_BIND", "8123")
+    assert_error(
+        run("serve"), "LOGSERVICE_BIND: '8123' is neither HOST:PORT nor unix:PATH, such as 127.0.0.1:"
+    )
+    monkeypatch.delenv("LOGSERVICE_BIND")
+    monkeypatch.setenv("LOGSERVICE_WORKERS", "two")
+    assert_error(run("serve"), "(env var: 'LOGSERVICE_WORKERS')")
+
+
+@pytest.mark.parametrize("command", ["serve", "demo --rows 1 --serve"])
+def test_what_keeps_the_server_from_starting_is_told_before_a_token_is(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("it starts all the same"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = f"127.0.0.1:{server.getsockname()[1]}"
+        assert_error(
+            run(*command.split(), "--bind", taken), f"{taken} is taken: another program listens there"
+        )
+    assert_error(run(*command.split(), "--bind", "unix:/nowhere/x.sock"), "there is no folder /nowhere")
+    assert_error(run(*command.split(), "--bind", "192.0.2.1:8000"), "192.0.2.1:8000: ")
+    monkeypatch.setenv("LOGSERVICE_LOG_LEVEL", "verbose")
+    assert_error(
+        run(*command.split(), "--bind", taken), "LOGSERVICE_LOG_LEVEL: 'verbose' is none of debug, info"
+    )
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_port_that_systemd_opened_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        addresses.refuse_taken(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 # -- as a program --------------------------------------------------------------------------------------------

@@ -172,6 +172,10 @@ def test_compose_names_what_there_is() -> None:
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Containerfile"
     assert all(port.startswith("127.0.0.1:") for port in services["logservice"]["ports"])
     assert "ports" not in services["database"]
+    # Every setting can be given in the file; what stands in `environment` would win over it.
+    for name in ("logservice", "maintain"):
+        assert services[name]["env_file"] == [{"path": ".env", "required": False}]
+        assert services[name]["environment"].keys() == {"LOGSERVICE_DATABASE_URL", "PGPASSWORD"}
     # A password in the URL would have to be written without @, / and :.
     for name in ("logservice", "maintain"):
         environment = services[name]["environment"]

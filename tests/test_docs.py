@@ -13,7 +13,7 @@ from flask import Flask
 
 from logservice import LogService
 from logservice.cli import logservice
-from logservice.config import Settings, setting_name
+from logservice.config import Serving, Settings, setting_name
 from logservice.web import schemas
 
 ROOT = Path(__file__).parent.parent
@@ -24,22 +24,17 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=setting_name)
+FIELDS = (*dataclasses.fields(Settings), *dataclasses.fields(Serving))
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=setting_name)
 def test_every_setting_is_documented(field: dataclasses.Field[object]) -> None:
     assert f"`{setting_name(field)}`" in text_of("docs/configuration.md")
 
 
-def test_every_variable_of_the_gunicorn_settings_is_documented() -> None:
-    read = set(re.findall(r"LOGSERVICE_[A-Z_]+", text_of("logservice/gunicorn_conf.py")))
-    assert read
-    assert all(f"`{name}`" in text_of("docs/configuration.md") for name in read)
-
-
 def test_no_documented_setting_is_unknown() -> None:
-    known = {setting_name(field) for field in dataclasses.fields(Settings)}
-    known |= set(re.findall(r"LOGSERVICE_[A-Z_]+", text_of("logservice/gunicorn_conf.py")))
     documented = set(re.findall(r"\| `(LOGSERVICE_[A-Z_]+)` \|", text_of("docs/configuration.md")))
-    assert documented - known == {"LOGSERVICE_INSTANCE_PATH"}
+    assert documented <= {setting_name(field) for field in FIELDS}
 
 
 @pytest.mark.parametrize("page", ["docs/embedding.md", "docs/zh-CN/embedding.md"])
@@ -63,6 +58,16 @@ def test_the_table_of_arguments_is_the_signature(page: str) -> None:
 def test_every_parameter_is_documented(schema: type[schemas.QueryString]) -> None:
     documented = text_of("docs/api.md")
     assert [name for name in schema().fields if f"`{name}`" not in documented] == []
+
+
+@pytest.mark.parametrize("page", ["docs/api.md", "docs/zh-CN/api.md"])
+def test_the_messages_of_a_lost_database_are_explained(page: str) -> None:
+    views = "".join(path.read_text() for path in (ROOT / "logservice" / "web").glob("*.py"))
+    messages = set(re.findall(r'^@saying\("(.+)"\)$', views, re.MULTILINE))
+    assert len(messages) == 3
+    explained = re.search(r"^\*\*[^*\n]*503[^*\n]*\*\*(.+?)\n\n", text_of(page), re.MULTILINE | re.DOTALL)
+    assert explained
+    assert [message for message in messages if f"`{message}`" not in explained[1]] == []
 
 
 def test_every_route_is_documented(app: Flask) -> None:

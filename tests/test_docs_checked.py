@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import re
-import runpy
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ import msgspec
 import pytest
 from flask import Flask
 
-from logservice import config, gunicorn_conf
+from logservice import config
 from logservice.cli import logservice as commands
 from logservice.store.filters import FILTERS
 from logservice.store.records import Event
@@ -57,7 +56,7 @@ EXPOSED = {name for query in QUERIES for name in query().fields}
 
 _SETTING = re.compile(r"^\| `(LOGSERVICE_\w+)` \| (`[^`]*`|empty|空) \| .+ \|$", re.MULTILINE)
 DOCUMENTED = {folder: dict(_SETTING.findall(read(f"{folder}/configuration.md"))) for folder in LANGUAGES}
-SERVER_VARIABLES = re.findall(r'"(LOGSERVICE_\w+)"', Path(gunicorn_conf.__file__).read_text("utf-8"))
+FIELDS = (*dataclasses.fields(config.Settings), *dataclasses.fields(config.Serving))
 
 
 def _documented_default(folder: str, name: str) -> str:
@@ -66,33 +65,17 @@ def _documented_default(folder: str, name: str) -> str:
 
 
 @in_both_languages
-@pytest.mark.parametrize("field", dataclasses.fields(config.Settings), ids=config.setting_name)
+@pytest.mark.parametrize("field", FIELDS, ids=config.setting_name)
 def test_every_setting_is_documented_with_its_default(field: dataclasses.Field[Any], folder: str) -> None:
     default = _documented_default(folder, config.setting_name(field))
     assert field.metadata["read"](default) == field.default
 
 
 @in_both_languages
-@pytest.mark.parametrize("name", SERVER_VARIABLES)
-def test_every_server_variable_is_documented_with_its_default(
-    name: str, folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, _documented_default(folder, name))
-    as_documented = _server_settings()
-    monkeypatch.delenv(name)
-    assert as_documented == _server_settings()
-
-
-def _server_settings() -> dict[str, Any]:
-    settings = runpy.run_path(gunicorn_conf.__file__)
-    return {name: settings[name] for name in ("bind", "workers", "threads", "loglevel")}
-
-
-@in_both_languages
 def test_no_variable_is_read_or_documented_alone(folder: str) -> None:
     sources = (ROOT / "logservice").rglob("*.py")
     named = {name for path in sources for name in re.findall(r"LOGSERVICE_[A-Z][A-Z_]*[A-Z]", read(path))}
-    settings = {config.setting_name(field) for field in dataclasses.fields(config.Settings)}
+    settings = {config.setting_name(field) for field in FIELDS}
     assert named | settings == DOCUMENTED[folder].keys()
 
 

@@ -60,7 +60,8 @@ def test_an_interval_that_makes_no_sense_is_refused(run: Run, arguments: list[st
 
 
 def test_a_dry_run_shows_what_would_go(run: Run) -> None:
-    headings, line = assert_done(run("maintain", "--dry-run")).splitlines()
+    headings, line, sentence = assert_done(run("maintain", "--dry-run")).splitlines()
+    assert sentence == "Would delete 2 rows; nothing was deleted."
     assert headings.split() == ["TYPE", "OLDER", "THAN", "ROWS", "BYTES,", "ABOUT", "REASON"]
     assert line.split()[::2] == ["error", "2", "age"]
 
@@ -113,7 +114,14 @@ def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
     by_age, by_size = json.loads(assert_done(run("maintain", "--dry-run", "--json")))
     assert (by_age["rows"], by_age["reason"]) == (0, "age")
     assert (by_size["type"], by_size["rows"], by_size["reason"]) == ("error", 2, "size")
-    assert assert_done(run("maintain", "--dry-run")).splitlines()[-1].split()[::2] == ["error", "2", "size"]
+    *_, line, sentence, of_cap = assert_done(run("maintain", "--dry-run")).splitlines()
+    assert line.split()[::2] == ["error", "2", "size"]
+    assert sentence == "Would delete 2 rows; nothing was deleted."
+    assert re.fullmatch(
+        r"The log takes [0-9,]+ of the 1,000,000 bytes of LOGSERVICE_MAX_DB_SIZE, so about 2 rows would go"
+        r" for its size\.",
+        of_cap,
+    )
 
     result = run("maintain")
 
@@ -123,12 +131,14 @@ def test_a_cap_takes_the_oldest_rows_of_types_that_have_a_rule(
         r"The log takes [0-9,]+ bytes, more than the 1,000,000 of LOGSERVICE_MAX_DB_SIZE", result.stderr
     )
     assert result.stderr.count("\n") == 1
+    assert assert_done(run("maintain", "--dry-run")).endswith(", and no more may go for its size.\n")
 
 
 def test_a_cap_that_is_not_reached_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGSERVICE_RETENTION", "error=900d")
     monkeypatch.setenv("LOGSERVICE_MAX_DB_SIZE", "10GB")
 
+    assert assert_done(run("maintain", "--dry-run")).endswith(", so none would go for its size.\n")
     assert assert_done(run("maintain")) == "Deleted 0 rows.\n"
 
 

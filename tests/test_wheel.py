@@ -79,6 +79,40 @@ for trial in (embed, flask_login, gateway):
 """
 
 
+# What a host writes; the last line is wrong, which nobody would see in a package without types.
+TYPED = """
+from flask import Flask, Request
+from logservice import LogService, Principal, current_logs
+from logservice.client import Client
+
+
+def who_is_asking(request: Request) -> Principal | None:
+    name = request.headers.get("X-Name")
+    return Principal(1, name, "admin") if name else None
+
+
+logs = LogService(authenticate=who_is_asking, url_prefix="/usage", page=True)
+
+
+def make_app() -> Flask:
+    app = Flask(__name__)
+    logs.init_app(app)
+    with app.app_context():
+        current_logs.record(model_name="gpt-4o", quota=3)
+        current_logs().record_many([{"content": "from a thread"}])
+    with Client("http://127.0.0.1:8000", "a token") as client:
+        client.record(model_name="gpt-4o")
+    return app
+
+
+Principal("1", "root", "admin")
+"""
+# Their types take half of the time, and are theirs.
+OF_OTHERS = (
+    "sqlalchemy.*,alembic.*,marshmallow.*,apispec.*,msgspec.*,orjson.*,prometheus_client.*,flask_cors.*"
+)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and the wheel that was built from it and from nothing else."""
@@ -109,7 +143,8 @@ def test_wheel_and_sdist_have_the_whole_package_and_nothing_beside_it(built: Pat
         inside = {member.name.partition("/")[2] for member in sdist.getmembers() if member.isfile()}
     assert expected <= inside
     # What a container is built from, and what docs/deploying.md copies.
-    deployed = {f"deploy/{path.name}" for path in (ROOT / "deploy").iterdir()}
+    deployed = {f"deploy/{path.name}" for path in (ROOT / "deploy").iterdir() if path.name != ".env"}
+    assert "deploy/.env" not in inside
     assert deployed | {".dockerignore", "constraints.txt", "pyproject.toml", "setup.cfg"} <= inside
     assert not [name for name in inside if name.startswith(("tests/", "benchmarks/", "instance/"))]
 
@@ -139,6 +174,20 @@ def test_the_wheel_alone_serves_records_answers_and_is_a_guest(built: Path, tmp_
         ["flask_login", 2, "oracle-1", 200],
         ["gateway", 4, "oracle-1", 200],
     ]
+    types = looked_at_by_mypy(programs, elsewhere)
+    last = len(TYPED.splitlines())
+    complaint = 'Argument 1 to "Principal" has incompatible type "str"; expected "int"'
+    assert types == [f"program.py:{last}: error: {complaint}"]
+
+
+def looked_at_by_mypy(programs: Path, folder: Path) -> list[str]:
+    """Return what mypy has to say, at its strictest, of a host of what is installed."""
+    (folder / "program.py").write_text(TYPED)
+    skipped = f"[mypy-{OF_OTHERS}]\nfollow_imports = skip\n"
+    (folder / "mypy.ini").write_text(f"[mypy]\nstrict = True\nhide_error_codes = True\n{skipped}")
+    installed = ["--python-executable", str(programs / "python"), "--cache-dir", os.devnull]
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", *installed, "program.py"]
+    return run(command, folder).stdout.splitlines()
 
 
 def empty_environment(folder: Path, wheel: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .archiving import archive
+from .backing_up import backup
 from .checking import check
 from .database import init_db, purge, rebuild
 from .demonstration import demo
@@ -25,13 +26,14 @@ __all__ = ["logservice"]
 def logservice(context: click.Context) -> None:
     """The usage log of an LLM gateway.
 
-    Settings are LOGSERVICE_* in the environment. An error is one line on standard error and exit status 1.
+    Settings are LOGSERVICE_* in the environment, and in an application that mounts the log those of its
+    configuration before them. An error is one line on standard error and exit status 1.
     """
     show_help(context)
 
 
 for command in (
     *(serve, demo, init_db, user, token, import_source, export),
-    *(statement, maintain, archive, purge, check, rebuild),
+    *(statement, maintain, backup, archive, purge, check, rebuild),
 ):
     logservice.add_command(command)

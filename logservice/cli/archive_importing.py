@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..archives.restoring import Restoring
+from ..counts import counted
 from ..store.store import LogStore
 from .output import SAMPLES, Refusals, echo_json, echo_samples, progress
 
@@ -44,10 +45,12 @@ def _show_samples(figures: dict[str, int], samples: list[dict[str, Any]], *, as_
         return
     echo_samples(samples)
     accepted, refused = figures["accepted"], figures["refused"]
-    click.echo(f"{accepted:,} rows would be accepted, and {refused:,} refused; nothing was stored.")
+    click.echo(f"{counted(accepted, 'row')} would be accepted, and {refused:,} refused; nothing was stored.")
 
 
 def _sentence(figures: dict[str, int]) -> str:
     there = f"{figures['present']:,} were there already, " if figures["present"] else ""
-    usage = f" Usage without rows came back for {figures['usage']:,} sums." if figures["usage"] else ""
-    return f"Accepted {figures['accepted']:,} rows, {there}refused {figures['refused']:,}.{usage}"
+    usage = (
+        f" Usage without rows came back for {counted(figures['usage'], 'sum')}." if figures["usage"] else ""
+    )
+    return f"Accepted {counted(figures['accepted'], 'row')}, {there}refused {figures['refused']:,}.{usage}"

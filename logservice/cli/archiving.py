@@ -8,6 +8,7 @@ import click
 
 from ..archives.archiving import Archiving
 from ..archives.folder import date_of
+from ..counts import counted
 from ..errors import InvalidValue
 from ..store.archiving import Day
 from ..store.store import LogStore
@@ -16,7 +17,7 @@ from .group import with_store
 from .output import echo_json, echo_table, json_option, progress
 
 
-@click.command()
+@click.command(short_help="Move old days out of the log into Parquet files.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--older-than",
@@ -55,8 +56,8 @@ def archive(store: LogStore, folder: Path, before: str, dry_run: bool, forget: b
     if as_json:
         echo_json({"days": len(days), "rows": written, "deleted": deleted})
     else:
-        of_days = "1 day" if len(days) == 1 else f"{len(days):,} days"
-        click.echo(f"Archived {written:,} rows of {of_days} in {folder}; {deleted:,} deleted from the log.")
+        moved = f"{counted(written, 'row')} of {counted(len(days), 'day')}"
+        click.echo(f"Archived {moved} in {folder}; {deleted:,} deleted from the log.")
 
 
 def _before(text: str, now: float) -> int:

@@ -14,7 +14,7 @@ from .output import echo_json, echo_table, json_option, moment, printable, progr
 _ROOM = 20
 
 
-@click.command()
+@click.command(short_help="Check whether the usage sums agree with the rows.")
 @click.option("--full", is_flag=True, help="Compare all days, not some; and ask the database about damage.")
 @json_option
 @with_store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..counts import counted
 from ..errors import InvalidValue
 from ..store import log_types, purging
 from ..store.retention import Purge
@@ -19,7 +20,7 @@ _USAGE = {
 }
 
 
-@click.command("init-db")
+@click.command("init-db", short_help="Create the database, or bring it up to date.")
 @click.option("--partitioned", is_flag=True, help="Keep rows in a partition for each month (PostgreSQL).")
 @with_new_store
 def init_db(store: LogStore, partitioned: bool) -> None:
@@ -28,7 +29,7 @@ def init_db(store: LogStore, partitioned: bool) -> None:
     click.echo("The database is ready.")
 
 
-@click.command()
+@click.command(short_help="Delete rows older than a time.")
 @click.option(
     "--before", required=True, metavar="TIME", help="Epoch seconds, ISO 8601 or an age such as 90d."
 )
@@ -53,7 +54,7 @@ def purge(
         echo_json({**said, "rows": rows, "dry_run": dry_run})
         return
     done = "Would delete" if dry_run else "Deleted"
-    click.echo(f"{done} {rows:,} rows older than {moment(old.before)}{_USAGE[keep_usage]}.")
+    click.echo(f"{done} {counted(rows, 'row')} older than {moment(old.before)}{_USAGE[keep_usage]}.")
 
 
 @click.command()
@@ -69,7 +70,7 @@ def rebuild(store: LogStore, as_json: bool) -> None:
     if as_json:
         echo_json({"days": days})
         return
-    click.echo(f"Rebuilt the usage of {days:,} days.")
+    click.echo(f"Rebuilt the usage of {counted(days, 'day')}.")
 
 
 def _purge(store: LogStore, old: Purge) -> int:

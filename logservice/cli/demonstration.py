@@ -13,11 +13,15 @@ from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy import Connection, create_engine
 
+from ..config import Serving
+from ..counts import counted
 from ..demo import DEMO_USERS, generate
 from ..store import accounts, dialects, records
 from ..store.store import LogStore
+from . import addresses
+from .addresses import Curl
 from .output import echo_table, progress
-from .serving import FIRST_ADMIN, Curl, bind_option, curl_for, run_gunicorn
+from .serving import FIRST_ADMIN, run_gunicorn
 
 DATABASE = "demo.db"
 DATABASE_URL = f"sqlite:///{DATABASE}"
@@ -35,16 +39,21 @@ class Login:
 
 
 @click.command()
-@click.option("--rows", type=click.IntRange(1, 10_000_000), default=50_000, show_default=True)
+@click.option(
+    "--rows", type=click.IntRange(1, 10_000_000), default=50_000, show_default=True, help="How many."
+)
 @click.option("--serve", is_flag=True, help="Serve it afterwards, as `serve` does.")
-@bind_option
+@addresses.bind_option
 @with_appcontext
 def demo(rows: int, serve: bool, bind: str) -> None:
     """Make a database of realistic rows, with an admin and two users.
 
     It is demo.db in the instance folder, made anew each time; the service's own database is not touched.
     """
-    curl = curl_for(bind)
+    if serve:
+        Serving.load()
+        addresses.refuse_taken(bind)
+    curl = addresses.curl_for(bind)
     with closing(new_store(current_app.instance_path)) as store:
         store.create()
         logins = store.write(add_logins)
@@ -89,7 +98,7 @@ def fill(store: LogStore, rows: int) -> None:
 
 def _show(rows: int, logins: Iterable[Login], curl: Curl) -> None:
     people = list(logins)
-    click.echo(f"{DATABASE} holds {rows:,} rows of the last 30 days. Who can look at them:\n")
+    click.echo(f"{DATABASE} holds {counted(rows, 'row')} of the last 30 days. Who can look at them:\n")
     headings = ("NAME", "ROLE", "ACCESS TOKEN", "KEY OF ONE TOKEN")
     echo_table(headings, [(who.username, who.role, who.access_token, who.key or "") for who in people])
     admin, somebody = people[0], people[1]

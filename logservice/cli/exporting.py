@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 import click
 from marshmallow import ValidationError
 
+from ..counts import counted
 from ..errors import InvalidValue, Unavailable
 from ..exports import formats
 from ..exports.files import whole_file
@@ -97,7 +98,7 @@ def export(
         return
     with whole_file(output, replace=force) as file:
         rows = _to_file(store, query, _writer(name, file, byte_order_mark=bom))
-    click.echo(f"Exported {rows:,} rows.")
+    click.echo(f"Exported {counted(rows, 'row')}.")
     if rows == 0:
         echo_note(_NO_ROWS)
 

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from ..counts import counted
 from ..imports.files import Batch, FileImport
 from ..sources.gateways import Flavour
 from ..store.store import LogStore
@@ -41,7 +42,7 @@ class _Figures:
 
     def __str__(self) -> str:
         there = f"{self.present:,} were there already, " if self.present else ""
-        return f"Accepted {self.accepted:,} events, {there}refused {self.refused:,}."
+        return f"Accepted {counted(self.accepted, 'event')}, {there}refused {self.refused:,}."
 
 
 def run(store: LogStore, job: Job, *, dry_run: bool, as_json: bool) -> None:
@@ -88,6 +89,8 @@ def _look(importing: FileImport, *, as_json: bool) -> None:
         echo_json({"accepted": accepted, "refused": refused, "samples": samples})
     else:
         echo_samples(samples)
-        click.echo(f"{accepted:,} events would be accepted, and {refused:,} refused; nothing was stored.")
+        click.echo(
+            f"{counted(accepted, 'event')} would be accepted, and {refused:,} refused; nothing was stored."
+        )
     if refused:
         sys.exit(1)

@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
+from ..counts import counted
 from ..errors import Conflict, InvalidValue, Unavailable
 from ..imports.databases import GatewayDatabase, open_database
 from ..imports.gateway import GatewayImport, People
 from ..store.store import LogStore
+from .notices import telling_of_the_last_admin
 from .output import SAMPLES, Refusals, echo_json, echo_note, echo_samples, moment, progress
 from .repeating import until_told_to_stop
 
@@ -47,7 +49,7 @@ def run(store: LogStore, url: str, options: Options) -> None:
         if options.dry_run:
             _look(GatewayImport(store, database, anew=options.anew), database, as_json=options.as_json)
             return
-        figures = _once(GatewayImport(store, database, anew=options.anew))
+        figures = _once(store, GatewayImport(store, database, anew=options.anew))
         _print(figures, database, as_json=options.as_json)
     if options.follow is not None:
         _follow(store, url, options, figures.people)
@@ -55,12 +57,13 @@ def run(store: LogStore, url: str, options: Options) -> None:
         sys.exit(1)
 
 
-def _once(importing: GatewayImport, *, before: People | None = None) -> _Figures:
+def _once(store: LogStore, importing: GatewayImport, *, before: People | None = None) -> _Figures:
     """Import what is there and was not yet; `before` are the people of the last time, if there was one."""
     shown, refusals = before is None, Refusals("row")
     if shown and importing.position.last:
         echo_note(f"Going on after row {importing.position.last:,}, up to which was imported before.")
-    figures = _Figures(importing.accounts(before))
+    with telling_of_the_last_admin(store):
+        figures = _Figures(importing.accounts(before))
     if figures.people != before:
         for reason in figures.people.refused:
             echo_note(reason)
@@ -78,9 +81,10 @@ def _print(figures: _Figures, database: GatewayDatabase, *, as_json: bool) -> No
     if as_json:
         echo_json({"gateway": database.flavour.value, **figures.as_json()})
         return
-    known = f"{figures.people.users:,} users and {figures.people.tokens:,} tokens are known"
+    users, tokens = counted(figures.people.users, "user"), counted(figures.people.tokens, "token")
+    known = f"{users} and {tokens} are known"
     click.echo(
-        f"Imported {figures.rows:,} rows of {database.flavour.value}, refused {figures.refused:,}; "
+        f"Imported {counted(figures.rows, 'row')} of {database.flavour.value}, refused {figures.refused:,}; "
         + (known if database.has_accounts else "the database has no users and tokens")
         + "."
     )
@@ -100,7 +104,7 @@ def _follow(store: LogStore, url: str, options: Options, people: People) -> None
             time.sleep(interval)
             try:
                 with closing(_opened_again(url)) as database:
-                    figures = _once(GatewayImport(store, database), before=people)
+                    figures = _once(store, GatewayImport(store, database), before=people)
             except (Unavailable, Conflict) as error:
                 # Said once for as long as it lasts.
                 if str(error) != failing:
@@ -127,7 +131,7 @@ def _print_more(figures: _Figures, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"at": now, "rows": figures.rows, "refused": figures.refused}))
     else:
-        click.echo(f"{now}  {figures.rows:,} rows")
+        click.echo(f"{now}  {counted(figures.rows, 'row')}")
 
 
 def _look(importing: GatewayImport, database: GatewayDatabase, *, as_json: bool) -> None:
@@ -151,6 +155,7 @@ def _look(importing: GatewayImport, database: GatewayDatabase, *, as_json: bool)
         return
     echo_samples(samples)
     click.echo(
-        f"{counts.total():,} rows of {database.flavour.value}, {people[0]:,} users and {people[1]:,} tokens "
+        f"{counted(counts.total(), 'row')} of {database.flavour.value}, {counted(people[0], 'user')} and"
+        f" {counted(people[1], 'token')} "
         "would be imported; nothing was stored."
     )

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import BinaryIO, cast
 import click
 
 from ..errors import InvalidValue
+from ..imports import formats
 from ..imports.formats import FORMATS
 from ..imports.parquet import MAGIC
 from ..sources.gateways import Flavour
@@ -25,12 +27,14 @@ from .output import json_option
 from .repeating import interval_option
 
 _SQLITE = b"SQLite format 3\0"
+#: How much of a file is looked at to tell what it is.
+_BEGINNING = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _FLAVOURS = {flavour.value: flavour for flavour in Flavour}
 OURS = "logservice"
 
 
-@click.command("import")
+@click.command("import", short_help="Store a file of events, or the log of a gateway.")
 @click.argument("source")
 @interval_option("--follow", help="Go on with new rows, such as every 10s.")
 @click.option("--dry-run", is_flag=True, help="Count, and show three rows as they would be stored.")
@@ -76,6 +80,8 @@ def import_source(
         elif file is not None:
             _refuse({"--follow": follow, "--anew": anew or None}, of="the database of a gateway")
             job = _job(source, file, name=name, origin=origin)
+            if job.name is None and source != "-":
+                _refuse_prose(source, job.file)
             file_importing.run(store, job, dry_run=dry_run, as_json=as_json)
 
 
@@ -106,6 +112,24 @@ def _job(source: str, file: BinaryIO, *, name: str | None, origin: str | None) -
         flavour=_FLAVOURS.get(origin or OURS),
         is_ours=origin == OURS,
     )
+
+
+def _refuse_prose(source: str, file: BinaryIO) -> None:
+    """Refuse a file that is no log at all: each of its lines would be refused singly."""
+    if not file.seekable():
+        return
+    try:
+        beginning = file.read(_BEGINNING)
+        file.seek(0)
+    except (OSError, EOFError, zlib.error):
+        # Damaged where it was packed: the import says after which line.
+        file.seek(0)
+        return
+    if not formats.may_hold_events(beginning):
+        raise InvalidValue(
+            f"{source!r} is no log: its first lines are neither objects, as in NDJSON, nor a header of CSV"
+            " with created_at; with --format it is read all the same"
+        )
 
 
 def _refuse(options: Mapping[str, object], *, of: str) -> None:

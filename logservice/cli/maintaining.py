@@ -6,7 +6,9 @@ import time
 
 import click
 
+from ..counts import counted
 from ..errors import Conflict, InvalidValue, Unavailable
+from ..store import size_cap
 from ..store.maintenance import Due, Maintenance, Outcome
 from ..store.size_cap import Excess
 from ..store.store import LogStore
@@ -16,7 +18,7 @@ from .output import echo_json, echo_note, echo_table, json_option, moment, progr
 from .repeating import interval_option, until_told_to_stop
 
 
-@click.command()
+@click.command(short_help="Delete rows whose time is over, and give their space back.")
 @interval_option("--every", help="Stay, and do it again every so often, such as 1h.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go, by type.")
 @click.option("--drop-usage", is_flag=True, help="Take the usage of deleted rows out of the statistics too.")
@@ -41,7 +43,10 @@ def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool
     if not rules:
         echo_note("LOGSERVICE_RETENTION names no type, so all rows are kept.")
     if dry_run:
-        _show(maintenance.due(), as_json=as_json)
+        due = maintenance.due()
+        _show(due, as_json=as_json)
+        if cap is not None and not as_json:
+            _tell_of_cap(due, size_cap.measure(store, cap))
         return
     _once(maintenance, as_json=as_json)
     if every is not None:
@@ -77,7 +82,7 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
         (name, f"{rows:,}", reason) for reason, gone in reasons.items() for name, rows in gone.items() if rows
     ]
     echo_table(["TYPE", "ROWS", "REASON"], counts)
-    click.echo(f"Deleted {outcome.rows:,} rows; {outcome.bytes_given_back:,} bytes were given back.")
+    click.echo(f"Deleted {counted(outcome.rows, 'row')}; {outcome.bytes_given_back:,} bytes were given back.")
 
 
 def _complain(excess: Excess) -> None:
@@ -116,6 +121,20 @@ def _show(due: list[Due], *, as_json: bool) -> None:
         for one in due
     ]
     echo_table(["TYPE", "OLDER THAN", "ROWS", "BYTES, ABOUT", "REASON"], rows)
+    click.echo(f"Would delete {counted(sum(one.rows for one in due), 'row')}; nothing was deleted.")
+
+
+def _tell_of_cap(due: list[Due], excess: Excess) -> None:
+    """Say what the size cap has to do with it."""
+    by_size = sum(one.rows for one in due if one.by_size)
+    left = excess.taken - sum(one.bytes for one in due)
+    if by_size:
+        what = f"so about {counted(by_size, 'row')} would go for its size"
+    else:
+        what = "and no more may go for its size" if left > excess.cap else "so none would go for its size"
+    click.echo(
+        f"The log takes {excess.taken:,} of the {excess.cap:,} bytes of LOGSERVICE_MAX_DB_SIZE, {what}."
+    )
 
 
 def _reason(due: Due) -> str:

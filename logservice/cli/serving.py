@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -16,38 +13,34 @@ from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy import Connection
 
+from ..config import Serving
 from ..errors import InvalidValue
 from ..store import accounts
 from ..store.store import LogStore
 from ..web.state import current_state
+from . import addresses
 from .output import echo_secret
 
 #: The module that holds `create_app`, by which the standalone application is told from a host.
 STANDALONE = "logservice.app"
-DEFAULT_BIND = "127.0.0.1:8000"
 FIRST_ADMIN = "admin"
-
-_ADDRESS = re.compile(r"(?:tcp://)?(?P<host>\[[^\]]*\]|[^:/\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
-#: Addresses that stand for all of a machine's, and one of them to call.
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - only compared, never bound
-
-bind_option = click.option(
-    "--bind",
-    envvar="LOGSERVICE_BIND",
-    default=DEFAULT_BIND,
-    show_default=True,
-    metavar="ADDRESS",
-    help="HOST:PORT or unix:PATH.",
-)
 
 
 @click.command()
-@bind_option
+@addresses.bind_option
 @click.option(
-    "--workers", type=click.IntRange(1), envvar="LOGSERVICE_WORKERS", help="Processes; 2 by default."
+    "--workers",
+    type=click.IntRange(1),
+    envvar="LOGSERVICE_WORKERS",
+    show_envvar=True,
+    help="Processes; 2 by default.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), envvar="LOGSERVICE_THREADS", help="Threads in each; 8 by default."
+    "--threads",
+    type=click.IntRange(1),
+    envvar="LOGSERVICE_THREADS",
+    show_envvar=True,
+    help="Threads in each; 8 by default.",
 )
 @with_appcontext
 def serve(bind: str, workers: int | None, threads: int | None) -> None:
@@ -57,7 +50,10 @@ def serve(bind: str, workers: int | None, threads: int | None) -> None:
     """
     if current_app.import_name != STANDALONE:
         raise InvalidValue("serve runs the standalone service; serve your own application as you always do")
-    curl = curl_for(bind)
+    # Whatever would keep gunicorn from starting is told before the access token, which is shown only once.
+    Serving.load()
+    addresses.refuse_taken(bind)
+    curl = addresses.curl_for(bind)
     with closing(current_state().store) as store:
         secret = prepare(store)
     if secret is not None:
@@ -109,26 +105,3 @@ def gunicorn_command(bind: str, *, workers: int | None, threads: int | None) -> 
         if number is not None:
             command += [name, str(number)]
     return [*command, f"{STANDALONE}:create_app()"]
-
-
-class Curl:
-    """Writes commands, ready to paste, that ask the service at one address."""
-
-    def __init__(self, where: str, *, socket: str | None = None) -> None:
-        self.where = where
-        self._socket = [] if socket is None else ["--unix-socket", socket]
-
-    def __call__(self, path: str, access_token: str | None = None) -> str:
-        """Return the command for a path, with an access token if it needs one."""
-        header = [] if access_token is None else ["-H", f"Authorization: Bearer {access_token}"]
-        return shlex.join(["curl", *self._socket, *header, f"{self.where}{path}"])
-
-
-def curl_for(bind: str) -> Curl:
-    """Return what asks a service at an address. Raises InvalidValue when gunicorn could not bind to it."""
-    if bind.startswith("unix:"):
-        return Curl("http://localhost", socket=str(Path(re.sub("^unix:(//)?", "", bind)).absolute()))
-    found = _ADDRESS.fullmatch(bind)
-    if found is None or not 0 < int(found["port"] or 8000) < 2**16:
-        raise InvalidValue(f"--bind: {bind!r} is neither HOST:PORT nor unix:PATH")
-    return Curl(f"http://{_EVERYWHERE.get(found['host'], found['host'])}:{found['port'] or 8000}")

@@ -19,7 +19,7 @@ from ..store.statements import Figures, Statement
 from ..store.store import LogStore
 from ..web.state import current_state
 from .group import with_store
-from .output import echo_json, echo_table, printable
+from .output import echo_json, echo_note, echo_table, printable
 
 #: Money is written to the millionth, which is half a quota by default.
 _MILLIONTH = Decimal("0.000001")
@@ -70,12 +70,17 @@ class _Sheet:
         return (Decimal(quota) / self.quota_per_unit).quantize(_MILLIONTH)
 
 
-@click.command()
+@click.command(short_help="Print what a user used in a month, by model and token.")
 @click.option("--user", "name", required=True, metavar="NAME", help="Name or id.")
 @click.option("--month", required=True, metavar="YYYY-MM", help="Such as 2026-10.")
 @click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="IANA name.")
 @click.option(
-    "--format", "form", type=click.Choice(("text", "csv", "json")), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(("text", "csv", "json")),
+    default="text",
+    show_default=True,
+    help="How to print it.",
 )
 @with_store
 def statement(store: LogStore, name: str, month: str, timezone: str, form: str) -> None:
@@ -87,6 +92,8 @@ def statement(store: LogStore, name: str, month: str, timezone: str, form: str) 
     with store.reading() as connection:
         user = accounts.find_user(connection, name)
         found = _named("--month", lambda: statements.of_month(connection, user, month, tz))
+    if found.start > store.clock():
+        echo_note(f"{month} lies ahead: nothing was used in it yet.")
     _FORMS[form](_Sheet(found, month, tz, Decimal(str(current_state().settings.quota_per_unit))))
 
 

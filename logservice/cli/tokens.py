@@ -13,6 +13,7 @@ from ..store.accounts import Token
 from ..store.store import LogStore
 from ..store.tables import tokens
 from .group import show_help, with_store
+from .notices import tell_of_namesakes
 from .output import echo_json, echo_secret, echo_table, json_option, moment, printable
 
 
@@ -40,7 +41,9 @@ def add(
         user_id = accounts.find_user(connection, owner).id
         return accounts.add_token(connection, name, user_id=user_id, token_id=token_id, key=key)
 
-    _show(store.write(work, claims=[accounts.CLAIM]), new_key=key if given is None else None, as_json=as_json)
+    added = store.write(work, claims=[accounts.CLAIM])
+    _show(added, new_key=key if given is None else None, as_json=as_json)
+    tell_of_namesakes(store, added)
 
 
 @token.command("list")
@@ -59,7 +62,7 @@ def list_tokens(store: LogStore, as_json: bool) -> None:
     echo_table(("ID", "NAME", "USER", "KEY", "SINCE"), [_row(entry, owners) for entry in known])
 
 
-@token.command()
+@token.command(short_help="Stop the key of NAME (or id); the rows stay.")
 @click.argument("name")
 @with_store
 def disable(store: LogStore, name: str) -> None:

@@ -13,6 +13,7 @@ from ..store.accounts import User
 from ..store.store import LogStore
 from ..store.tables import users
 from .group import show_help, with_new_store, with_store
+from .notices import tell_of_namesakes, telling_of_the_last_admin
 from .output import echo_json, echo_secret, echo_table, json_option, moment, printable
 
 
@@ -25,7 +26,13 @@ def user(context: click.Context) -> None:
 
 @user.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(accounts.ROLES), default="user", show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(accounts.ROLES),
+    default="user",
+    show_default=True,
+    help="Sees own rows, sees all, or only sends events.",
+)
 @click.option("--id", "user_id", type=int, metavar="N", help="The id the gateway knows the user by.")
 @click.option("--access-token", "given", metavar="SECRET", help="At least 16 characters; made up otherwise.")
 @json_option
@@ -38,6 +45,7 @@ def add(store: LogStore, name: str, role: str, user_id: int | None, given: str |
         claims=[accounts.CLAIM],
     )
     _show(added, "was added", new_secret=secret if given is None else None, as_json=as_json)
+    tell_of_namesakes(store, added)
 
 
 @user.command("list")
@@ -53,7 +61,7 @@ def list_users(store: LogStore, as_json: bool) -> None:
     echo_table(("ID", "NAME", "ROLE", "LOGIN", "SINCE"), [_row(entry) for entry in known])
 
 
-@user.command()
+@user.command(short_help="Give NAME (or id) a new access token.")
 @click.argument("name")
 @json_option
 @with_store
@@ -69,7 +77,8 @@ def rotate(store: LogStore, name: str, as_json: bool) -> None:
 @with_store
 def disable(store: LogStore, name: str) -> None:
     """Lock NAME (or id) and all their API keys out; rows stay."""
-    disabled = store.write(lambda connection: _disable(connection, name))
+    with telling_of_the_last_admin(store):
+        disabled = store.write(lambda connection: _disable(connection, name))
     click.echo(f"User {printable(disabled.username)} (id {disabled.id}) is disabled.")
 
 

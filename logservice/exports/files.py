@@ -19,15 +19,28 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     Only its owner may read it, as is so of a database. Until then it lies beside it as `.NAME.*.part`.
     Raises AlreadyExists for a name that is taken, unless it is that of a plain file and may be replaced.
     """
-    _refuse_taken(path, replace=replace)
+    refused = None if replace else "; --force replaces it"
+    with _taking_its_name(path, refused) as part, part.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Give the path of an empty file for others to write, with which the same happens; none is replaced."""
+    with _taking_its_name(path, "") as part:
+        yield part
+
+
+@contextmanager
+def _taking_its_name(path: Path, refused: str | None) -> Iterator[Path]:
+    """Give the path of an empty file that is to take a name; `refused` says what else if it is taken."""
+    _refuse_taken(path, refused)
     number, name = _begin(path)
     try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield Path(name)
+        os.fsync(number)
         # Somebody may have taken the name meanwhile.
-        _refuse_taken(path, replace=replace)
+        _refuse_taken(path, refused)
         os.replace(name, path)
     except BaseException as error:
         os.unlink(name)
@@ -35,6 +48,8 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
             # To write knows no names, and there may be several disks.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+    finally:
+        os.close(number)
 
 
 def _begin(path: Path) -> tuple[int, str]:
@@ -45,10 +60,10 @@ def _begin(path: Path) -> tuple[int, str]:
         raise OSError(error.errno, error.strerror, str(path.parent)) from None
 
 
-def _refuse_taken(path: Path, *, replace: bool) -> None:
+def _refuse_taken(path: Path, refused: str | None) -> None:
     if not os.path.lexists(path):
         return
     if not path.is_file() or path.is_symlink():
         raise AlreadyExists(f"{path}: is there already, and is no plain file")
-    if not replace:
-        raise AlreadyExists(f"{path}: is there already; --force replaces it")
+    if refused is not None:
+        raise AlreadyExists(f"{path}: is there already{refused}")

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from ..errors import InvalidValue
+from ..extras import how_to_install
 from .formats import Rows
 
 PARQUET = "parquet"
@@ -29,7 +30,7 @@ _FLAGS = frozenset({"is_stream"})
 def require() -> None:
     """Raise InvalidValue where pyarrow is missing."""
     if find_spec("pyarrow") is None:
-        raise InvalidValue("Parquet needs pyarrow; pip install 'logservice[archive]'")
+        raise InvalidValue(f"Parquet needs pyarrow: {how_to_install('archive')}")
 
 
 class ParquetWriter:

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ..errors import InvalidValue, Unavailable
+from ..extras import how_to_install
 from ..sources import gateways
 from ..sources.gateways import Flavour, GatewayRow
 from ..store.filters import chunks
@@ -249,7 +250,7 @@ def _engine(url: URL) -> Engine:
             connect_args={**settings},
         )
     except (ImportError, NoSuchModuleError):
-        raise InvalidValue(f"{scheme}: needs `pip install 'logservice[{extra}]'`") from None
+        raise InvalidValue(f"{scheme}: needs {how_to_install(extra)}") from None
 
 
 #: A network that went silent is noticed, and a statement does not take for ever.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from ..store.records import Record
 from .lines import LONGEST_LINE, HashedLines
 
 FORMATS = ("ndjson", "csv")
+#: How many lines tell what a file is.
+_MOST = 20
 #: What stands for bytes that are no UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 #: Reads one entry at a time in epoch seconds, or raises InvalidValue.
@@ -91,6 +94,15 @@ def recognise(
     if name == "csv" and flavour is None and (unknown := [one for one in names if one not in records.FIELDS]):
         raise InvalidValue(f"column {unknown[0][:40]!r}: neither one of ours nor of a gateway's log table")
     return Format(name, flavour, tuple(names) if name == "csv" else ())
+
+
+def may_hold_events(beginning: bytes) -> bool:
+    """Whether the beginning of a file looks like events, readable or not, or has nothing in it at all."""
+    lines = [line.strip() for line in beginning.removeprefix(BOM_UTF8).splitlines() if line.strip()][:_MOST]
+    if not lines or any(line.startswith(b"{") for line in lines):
+        return True
+    columns = [name.strip() for name in _columns(lines[0])]
+    return "created_at" in columns or gateways.recognise_fields(columns) is not None
 
 
 def _columns(header: bytes) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidValue
+from ..extras import how_to_install
 
 #: With what a Parquet file begins.
 MAGIC = b"PAR1"
@@ -23,7 +24,7 @@ class ParquetFile:
 
     def __init__(self, path: Path) -> None:
         if find_spec("pyarrow") is None:
-            raise InvalidValue("Parquet needs pyarrow; pip install 'logservice[archive]'")
+            raise InvalidValue(f"Parquet needs pyarrow: {how_to_install('archive')}")
         self._arrow = import_module("pyarrow")
         self._path = path
         _refuse_unreadable(path)

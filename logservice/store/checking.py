@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from . import drift, ids, log_types, rollups, schema
+from . import drift, ids, log_types, rollups, schema, vitals
 from .dialects import Space
 from .drift import Drift, Link
 from .store import LogStore
@@ -175,12 +175,12 @@ class Check:
         found.space = self._store.dialect.space()
         with self._store.reading() as connection:
             found.oldest, found.newest = _ends(connection)
-            of_types = _rows_of_types(connection)
+            of_types = vitals.rows_of_types(connection)
             days = rollups.days(connection) if found.full else _site_days(connection)
-        found.rows = sum(of_types.values())
+        found.rows = sum(held.rows for held in of_types.values())
         found.types = [
-            TypeFigures(number, rows, rows * found.space.database // found.rows)
-            for number, rows in of_types.items()
+            TypeFigures(number, held.rows, held.rows * found.space.database // found.rows)
+            for number, held in of_types.items()
         ]
         seconds = {second for second in (found.oldest, found.newest) if second is not None}
         days = sorted({*days, *(second - second % ids.DAY for second in seconds)})
@@ -248,14 +248,6 @@ def _ends(connection: Connection) -> tuple[int | None, int | None]:
 
 def _second(row_id: int | None) -> int | None:
     return None if row_id is None else ids.second_of(row_id)
-
-
-def _rows_of_types(connection: Connection) -> dict[int, int]:
-    """Return how many rows each type has, as the longest buckets tell."""
-    summed = func.sum(site.c.rows)
-    weeks = select(site.c.type, summed).where(site.c.span == ids.WEEK, site.c.retained == 0)
-    found = connection.execute(weeks.group_by(site.c.type).order_by(site.c.type).having(summed > 0))
-    return {number: int(rows) for number, rows in found}
 
 
 def _site_days(connection: Connection) -> list[int]:

@@ -154,4 +154,5 @@ class Maintenance:
 
 
 def _counts(purged: Mapping[str, int]) -> str:
-    return ", ".join(f"{rows:,} {name}" for name, rows in purged.items() if rows) + " rows"
+    noun = "row" if sum(purged.values()) == 1 else "rows"
+    return ", ".join(f"{rows:,} {name}" for name, rows in purged.items() if rows) + f" {noun}"

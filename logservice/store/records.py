@@ -17,29 +17,32 @@ from .. import moments
 from ..errors import InvalidValue
 from . import ids, log_types
 from .log_types import LogType
+from .refusals import expectations, in_words
 
 #: The longest content and the longest `other`, in bytes of UTF-8.
 MAX_TEXT = 64 * 1024
 #: How far in the future `created_at` may lie, in seconds: clocks differ, milliseconds are a mistake.
 FUTURE = 86400
 MAX_DEPTH = 32
-_LONGEST_MESSAGE = 200
 _NO_OBJECT = "other: neither an object nor the JSON text of one"
 
-Name = Annotated[str, Meta(max_length=128)]
-RequestId = Annotated[str, Meta(max_length=256)]
-Id = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Count = Annotated[int, Meta(ge=0, le=10**10)]
-Seconds = Annotated[float, Meta(ge=0, le=10**10)]
-Quota = Annotated[int, Meta(ge=-(10**12), le=10**12)]
-Hash = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
+# The descriptions are what a refused event is told.
+Name = Annotated[str, Meta(max_length=128, description="a text of at most 128 characters")]
+RequestId = Annotated[str, Meta(max_length=256, description="a text of at most 256 characters")]
+Id = Annotated[int, Meta(ge=0, le=2**53 - 1, description="a whole number from 0 to 2^53 - 1")]
+Count = Annotated[int, Meta(ge=0, le=10**10, description="a whole number from 0 to 10^10")]
+Seconds = Annotated[float, Meta(ge=0, le=10**10, description="a number from 0 to 10^10")]
+Quota = Annotated[int, Meta(ge=-(10**12), le=10**12, description="a whole number from -10^12 to 10^12")]
+Hash = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="64 hexadecimal digits")]
+Moment = Annotated[int | float | str, Meta(description="epoch seconds, or a time in ISO 8601")]
+Type = Annotated[int | str, Meta(description="the number or the name of a type")]
 
 
 class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One event as a producer sends it. Null means absent; `API.md` gives the meaning of each field."""
 
-    created_at: int | float | str | None = None
-    type: int | str | None = None
+    created_at: Moment | None = None
+    type: Type | None = None
     user_id: Id | None = None
     username: Name | None = None
     token_id: Id | None = None
@@ -81,6 +84,7 @@ class Record:
         return {"created_at": self.second, **self.row}
 
 
+_EXPECTED = expectations(Event)
 #: The names of all fields of an event.
 FIELDS = frozenset(Event.__struct_fields__)
 
@@ -110,7 +114,7 @@ def from_json(raw: bytes | msgspec.Raw, *, now: float, keep_id: bool = False) ->
     except (msgspec.MsgspecError, UnicodeError) as error:
         if _is_about_a_float(error):
             return from_mapping(_load_event(raw), now=now, keep_id=keep_id)
-        raise InvalidValue(_in_words(error)) from None
+        raise InvalidValue(in_words(error, _EXPECTED)) from None
     except RecursionError:
         raise InvalidValue("the event is nested too deeply") from None
     raw = bytes(event.other)
@@ -126,7 +130,7 @@ def from_mapping(fields: Mapping[str, Any], *, now: float, keep_id: bool = False
     try:
         event = _converted(others)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise InvalidValue(_in_words(error)) from None
+        raise InvalidValue(in_words(error, _EXPECTED)) from None
     return _clean(event, other_text(fields.get("other")), now, keep_id=keep_id)
 
 
@@ -152,7 +156,7 @@ def _load_event(raw: bytes | msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise InvalidValue(_in_words(error)) from None
+        raise InvalidValue(in_words(error, _EXPECTED)) from None
     except RecursionError:
         raise InvalidValue("the event is nested too deeply") from None
 
@@ -334,14 +338,3 @@ def _key_hash(event: Event) -> str | None:
     if event.token_hash:
         return event.token_hash.lower()
     return hash_key(event.token_key) if event.token_key else None
-
-
-def _in_words(error: Exception) -> str:
-    """Return msgspec's sentence with the field in front: "username: Expected `str` of length <= 128"."""
-    sentence, _, path = str(error).partition(" - at `")
-    # A key of a mapping from Python can be anything; one from JSON is text.
-    path = path.replace("key` in `$", "the name of a field")
-    field = path.removesuffix("`").removeprefix("$").removeprefix(".")
-    found = f"{field}: {sentence}" if field else sentence
-    # An unknown field is named, and its name comes from a stranger: it may be long, or no text at all.
-    return found[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()

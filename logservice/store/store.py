@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
@@ -162,9 +163,8 @@ class LogStore:
         page_size: int,
     ) -> Page:
         """Return a page of rows, newest first, and the exact total."""
-        query = Query(scope, filters, span)
+        query, offset = Query(scope, filters, span), (page - 1) * page_size
         with self._snapshot() as connection:
-            offset = (page - 1) * page_size
             return pages.page(connection, query, fields=fields, offset=offset, limit=page_size)
 
     def beside(
@@ -178,9 +178,8 @@ class LogStore:
         limit: int,
     ) -> Page:
         """Return the rows next to a cursor, newest first, and the exact total without regard to it."""
-        query = Query(scope, filters, span)
         with self._snapshot() as connection:
-            return pages.beside(connection, query, cursor, fields=fields, limit=limit)
+            return pages.beside(connection, Query(scope, filters, span), cursor, fields=fields, limit=limit)
 
     def newest(
         self,
@@ -258,10 +257,14 @@ class LogStore:
         """Raise Unavailable unless the database can be read and has the tables of this version."""
         with self.reading() as connection:
             found = schema.state(connection)
-            if found is schema.State.CURRENT:
-                schema.touch_tables(connection)
-        if found is not schema.State.CURRENT:
-            raise Unavailable(_wrong(found), retry_after=5)
+            if found is not schema.State.CURRENT:
+                raise Unavailable(_wrong(found), retry_after=5)
+            schema.touch_tables(connection)
+
+    def back_up(self, path: Path, advance: Callable[[], None]) -> None:
+        """Write a sound copy of the database, whatever its schema, into an empty file: `Dialect.back_up`."""
+        with self._failing_clearly():
+            self.dialect.back_up(path, advance)
 
     def count_raw(self) -> int:
         """Return how many rows the log holds by counting them one by one, for checks."""

@@ -117,7 +117,7 @@ class Refusal(Schema):
     """An event that was not stored."""
 
     index = number("its place in the body, from 0", 2)
-    message = text("what is wrong with it", "Object contains unknown field `colour`")
+    message = text("what is wrong with it", "unknown field 'colour'")
 
 
 class Recorded(Schema):

@@ -7,7 +7,7 @@ from functools import wraps
 from hmac import compare_digest
 from typing import Any
 
-from flask import Request, Response, g, request
+from flask import Request, Response, g, request, url_for
 
 from ..store.scope import Scope
 from .described import UNREACHABLE, facts_of, noted
@@ -53,7 +53,7 @@ def requires(*roles: str) -> Callable[[View], View]:
         def guarded(*args: Any, **kwargs: Any) -> Response:
             principal = _recognised()
             if principal is None:
-                raise ApiError(401, _NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
+                raise ApiError(401, _NO_TOKEN + _hint(), headers={"WWW-Authenticate": "Bearer"})
             if principal.role not in roles:
                 raise ApiError(403, _needs(roles))
             setattr(g, _PRINCIPAL, principal)
@@ -101,6 +101,15 @@ def requires_key(view: View) -> View:
         return view(*args, **kwargs)
 
     return noted(guarded, takes_key=True, failures={200: UNKNOWN_KEY, 429: _TOO_MANY, 503: UNREACHABLE})
+
+
+def _hint() -> str:
+    """Return what helps somebody who sent an API key, which nobody else is told of."""
+    if not bearer(request).startswith("sk-"):
+        return ""
+    # Behind a proxy that takes a prefix away too.
+    path = url_for("logservice.public.logs")
+    return f"; an API key is none, and opens its own rows at {path}"
 
 
 def _needs(roles: tuple[str, ...]) -> str:

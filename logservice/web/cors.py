@@ -30,7 +30,7 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
         "allow_headers": _HEADERS,
     }
     for_listed = {
-        "origins": list(origins),
+        "origins": [_literal(origin) for origin in origins],
         "supports_credentials": False,
         "methods": ["GET", "POST", "DELETE"],
         "allow_headers": [*_HEADERS, "Idempotency-Key", "Content-Encoding", "X-Request-ID"],
@@ -47,6 +47,11 @@ def open_routes(app: Flask, *, to_all: str, to_listed: Sequence[str], origins: S
     app.after_request(_alone("|".join(f"({pattern})" for pattern in resources)))
     # To the front: ours run last, whatever a host has registered already.
     functions[:] = functions[before:] + functions[:before]
+
+
+def _literal(origin: str) -> str | re.Pattern[str]:
+    """Return an origin as the library is to take it: brackets of IPv6 would make a pattern of it."""
+    return re.compile(rf"{re.escape(origin)}\Z") if "[" in origin else origin
 
 
 def _alone(paths: str) -> Callable[[Response], Response]:

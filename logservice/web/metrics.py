@@ -157,7 +157,6 @@ def _gauges(found: Vitals) -> Iterator[GaugeMetricFamily]:
     purge, space = found.purge, found.space
     for name, meaning, value in (
         ("rows", "Rows in the log.", found.rows),
-        ("oldest_row_timestamp_seconds", "Time of the oldest row, in epoch seconds.", found.oldest),
         ("database_size_bytes", "Bytes that the database takes on disk.", space.database),
         ("database_wal_size_bytes", "Bytes of SQLite's write-ahead log.", space.wal),
         ("filesystem_free_bytes", "Bytes left where a SQLite file lies.", space.free),
@@ -167,3 +166,11 @@ def _gauges(found: Vitals) -> Iterator[GaugeMetricFamily]:
     ):
         if value is not None:
             yield GaugeMetricFamily(f"logservice_{name}", meaning, value)
+    oldest = GaugeMetricFamily(
+        "logservice_oldest_row_timestamp_seconds",
+        "Time of the oldest row of a type, in epoch seconds.",
+        labels=("type",),
+    )
+    for name, second in found.oldest.items():
+        oldest.add_metric((name,), second)
+    yield oldest

@@ -10,6 +10,7 @@ from ..errors import LogServiceError
 from . import admin, cloudevents, cors, dashboard, data, observing, own, public, traces
 from .ingest import events_bp, sources_bp
 from .openapi import views as docs_views
+from .prefixes import Prefixes
 from .responses import ApiError, answer_http_errors, failure, from_domain, from_http
 from .scraping import bp as metrics_bp
 
@@ -37,36 +38,37 @@ traces.bp.after_request(never_stored)
 observing.observe(traces.bp)
 
 
-def mount(
-    app: Flask,
-    *,
-    url_prefix: str,
-    ingest: str | None,
-    protocols: str | None,
-    data_prefix: str | None,
-    page: str | None,
-    docs: str | None,
-    metrics: str | None,
-    origins: Sequence[str],
-) -> None:
-    """Register the routes on an application below the prefixes it chose; see `LogService`."""
-    app.register_blueprint(root, url_prefix=url_prefix)
-    listed = [url_prefix]
-    if ingest is not None:
-        protocols = ingest if protocols is None else protocols
-        app.register_blueprint(events_bp, url_prefix=url_prefix)
-        app.register_blueprint(sources_bp, url_prefix=ingest)
-        for bp in (cloudevents.bp, traces.bp):
-            app.register_blueprint(bp, url_prefix=protocols)
-        listed += [prefix for prefix in (ingest,) if prefix]
+def mount(app: Flask, prefixes: Prefixes, *, origins: Sequence[str]) -> None:
+    """Register the routes on an application, and let web origins call them."""
+    register(app, prefixes)
+    listed = [prefixes.url_prefix]
+    if prefixes.ingest is not None:
+        protocols = _protocols(prefixes, prefixes.ingest)
+        # Whatever lies below the root is not all ours.
+        listed += [prefix for prefix in (prefixes.ingest,) if prefix]
         listed += [protocols + cloudevents.PATH, protocols + traces.PATH]
-    if data_prefix is not None:
-        app.register_blueprint(data.bp, url_prefix=data_prefix)
-        listed.append(data_prefix)
-    if page is not None:
-        app.register_blueprint(dashboard.bp, url_prefix=page)
-    if docs is not None:
-        app.register_blueprint(docs_views.bp, url_prefix=docs)
-    if metrics is not None:
-        app.register_blueprint(metrics_bp, url_prefix=metrics)
-    cors.open_routes(app, to_all=f"{url_prefix}/token", to_listed=listed, origins=origins)
+    if prefixes.data is not None:
+        listed.append(prefixes.data)
+    cors.open_routes(app, to_all=f"{prefixes.url_prefix}/token", to_listed=listed, origins=origins)
+
+
+def register(app: Flask, prefixes: Prefixes) -> None:
+    """Register the routes on an application below the prefixes it chose."""
+    app.register_blueprint(root, url_prefix=prefixes.url_prefix)
+    if prefixes.ingest is not None:
+        app.register_blueprint(events_bp, url_prefix=prefixes.url_prefix)
+        app.register_blueprint(sources_bp, url_prefix=prefixes.ingest)
+        for bp in (cloudevents.bp, traces.bp):
+            app.register_blueprint(bp, url_prefix=_protocols(prefixes, prefixes.ingest))
+    if prefixes.data is not None:
+        app.register_blueprint(data.bp, url_prefix=prefixes.data)
+    if prefixes.page is not None:
+        app.register_blueprint(dashboard.bp, url_prefix=prefixes.page)
+    if prefixes.docs is not None:
+        app.register_blueprint(docs_views.bp, url_prefix=prefixes.docs)
+    if prefixes.metrics is not None:
+        app.register_blueprint(metrics_bp, url_prefix=prefixes.metrics)
+
+
+def _protocols(prefixes: Prefixes, ingest: str) -> str:
+    return ingest if prefixes.protocols is None else prefixes.protocols

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..errors import InvalidValue, LogServiceError
+from ..extras import how_to_install
 from ..sources import otlp, otlp_json, otlp_protobuf
 from ..sources.otlp import Span
 from ..store.records import Record
@@ -58,10 +59,12 @@ def post_traces() -> Response:
 
 def _kind() -> str:
     kind = request.mimetype
+    if not kind:
+        raise ApiError(415, f"Content-Type: missing; it is {PROTOBUF} or {JSON}")
     if kind not in (JSON, PROTOBUF):
         raise ApiError(415, f"Content-Type: {kind[:80]} is neither {PROTOBUF} nor {JSON}")
     if kind == PROTOBUF and not otlp_protobuf.is_installed():
-        raise ApiError(415, f"Content-Type: {PROTOBUF} needs pip install 'logservice[otlp]'; {JSON} does not")
+        raise ApiError(415, f"Content-Type: {PROTOBUF} needs {how_to_install('otlp')}; {JSON} does not")
     return kind
 
 

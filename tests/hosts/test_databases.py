@@ -89,6 +89,18 @@ def test_recording_does_not_wait_for_what_the_host_has_begun(make_host: MakeHost
         assert current_logs().store.count_raw() == 1
 
 
+def test_two_hosts_with_one_instance_folder_share_a_log_unless_they_name_files(make_host: MakeHost) -> None:
+    """As docs/embedding.md says."""
+    files = ("shop-log.db", "office-log.db")
+    shared = [make_host(), make_host()]
+    parted = [make_host(LOGSERVICE_DATABASE_URL=f"sqlite:///{name}") for name in files]
+    for host in [*shared, *parted]:
+        host.instance_path = shared[0].instance_path
+        LogService(host, authenticate=let_in)
+    assert [record_and_read(host) for host in shared] == [1, 2]
+    assert [record_and_read(host) for host in parted] == [1, 1]
+
+
 def test_a_host_in_memory_leaves_the_log_to_its_settings(make_host: MakeHost) -> None:
     host = make_host(SQLALCHEMY_DATABASE_URI="sqlite://")
     with_database(host)

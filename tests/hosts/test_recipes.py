@@ -158,7 +158,7 @@ def test_api_keys_of_ones_own(make_host: MakeHost) -> None:
 
 
 def test_a_bind(tmp_path: Path) -> None:
-    [code] = blocks("Where the log lies")
+    code, _ = blocks("Where the log lies")
     given = {"SQLAlchemy": SQLAlchemy, "who_is_asking": lambda _: Principal(1, "root", "admin")}
     made = run(code, Flask=lambda name: Flask(name, instance_path=str(tmp_path)), **given)
     app = made["create_app"]()

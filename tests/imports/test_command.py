@@ -83,6 +83,21 @@ def test_a_second_run_says_where_it_goes_on(run: Run, gateway_file: Path, filled
     assert again.stderr.startswith("Going on after row ")
 
 
+def test_a_gateway_that_takes_the_last_admin_away_gets_a_warning(
+    run: Run, gateway_file: Path, filled: Filled
+) -> None:
+    run("import", str(gateway_file))
+    engine = engine_of(f"sqlite:///{gateway_file}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE users SET role = 1"))
+    engine.dispose()
+
+    again = run("import", str(gateway_file))
+
+    assert "\nWarning: no admin can log in any more; " in again.stderr
+    assert "Warning" not in run("import", str(gateway_file)).stderr
+
+
 def test_figures_come_as_json_on_request(run: Run, gateway_file: Path, filled: Filled) -> None:
     assert json.loads(assert_done(run("import", str(gateway_file), "--json"))) == {
         "gateway": "new-api",
@@ -174,7 +189,7 @@ def test_a_dry_run_of_a_file_stores_nothing(run: Run, tmp_path: Path) -> None:
     *samples, last = assert_done(run("import", "-", "--dry-run", input='{"quota":7}\n')).splitlines()
 
     assert [json.loads(sample)["quota"] for sample in samples] == [7]
-    assert last == "1 events would be accepted, and 0 refused; nothing was stored."
+    assert last == "1 event would be accepted, and 0 refused; nothing was stored."
     assert count(tmp_path) == 0
 
 
@@ -183,7 +198,7 @@ def test_rows_of_a_gateway_in_a_file_are_said_to_be_that(run: Run, tmp_path: Pat
 
     result = run("import", "-", "--from", "new-api", input=row)
 
-    assert (result.stdout, result.stderr) == ("Accepted 1 events, refused 0.\n", "Read as rows of new-api.\n")
+    assert (result.stdout, result.stderr) == ("Accepted 1 event, refused 0.\n", "Read as rows of new-api.\n")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event
 import logservice
 
 #: Names the file of seconds. Beside it lies another while a commit waits.
-SLOW = "LOGSERVICE_TEST_SLOW"
+SLOW = "SLOW_DISK"
 
 
 def create_app() -> Flask:

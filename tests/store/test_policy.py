@@ -29,7 +29,7 @@ def test_rules_are_read(text: str, rules: tuple[Rule, ...]) -> None:
     [
         ("90", "'90' is not of the form"),
         ("consume=3x", "'3x' is no span"),
-        ("consume=0d", "'0d' is no span"),
+        ("consume=0d", "'0d' is no time at all"),
         ("consume=59m", "less than an hour"),
         ("usage=3d", "^unknown type 'usage'"),
         ("consume=90d;error=14d", "'consume=90d;error=14d' names several types: put commas"),

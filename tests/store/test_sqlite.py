@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, purging, recording, search
-from logservice.store.dialects import sqlite, sqlite_wal
+from logservice.store.dialects import sqlite_ids, sqlite_wal
 from logservice.store.filters import Filters
 from logservice.store.locks import FileLock
 from logservice.store.prepared import prepared
@@ -154,7 +154,7 @@ def test_a_checkpoint_is_not_made_again_after_every_small_write(
 
 def test_a_full_second_stores_nothing_of_the_batch(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     # Two million rows before it would leave no gaps either.
-    monkeypatch.setattr(sqlite, "_gaps", lambda connection, low, high: iter(()))
+    monkeypatch.setattr(sqlite_ids, "_gaps", lambda connection, low, high: iter(()))
     full = ids.first_id(MIDNIGHT + 1) - 1
     store.write(lambda connection: connection.execute(insert(records).values(id=full)))
 

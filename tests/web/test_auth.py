@@ -125,6 +125,19 @@ def test_without_any_issued_credential_nobody_enters(make_app) -> None:
     assert_error(client.get("/api/log/token?key=sk-anything"), 200, UNKNOWN)
 
 
+@pytest.mark.parametrize(("method", "path", "roles"), DOORS)
+def test_who_sends_a_key_instead_of_a_token_is_told_where_it_belongs(
+    client: FlaskClient, method: str, path: str, roles: set[str]
+) -> None:
+    for headers in (bearer(ALICE_KEY), {"Authorization": "sk-nobody-has-this-key"}):
+        message = assert_error(
+            client.open(path, method=method, headers=headers), 401, "access token is required"
+        )
+        assert message.endswith("; an API key is none, and opens its own rows at /api/log/token")
+        assert headers["Authorization"] not in message
+    assert "API key" not in assert_error(client.open(path, method=method, headers=bearer("other")), 401, "")
+
+
 # Keys
 
 

@@ -145,3 +145,15 @@ def test_the_token_route_stays_open_to_all_beside_listed_origins(
 def test_what_lies_outside_the_api_is_never_opened(client_with, path: str) -> None:
     answer = from_origin(client_with(CORS_ORIGINS=LISTED), "GET", path, LISTED)
     assert f"{ALLOW}Origin" not in answer.headers
+
+
+def test_an_origin_of_ipv6_is_taken_as_it_stands(client_with) -> None:
+    client = client_with(CORS_ORIGINS="http://[::1]:5173")
+    for origin, is_open in (("http://[::1]:5173", True), ("http://:", False), ("http://[::1]:51731", False)):
+        answer = from_origin(client, "GET", "/api/log/", origin, **ROOT)
+        assert (answer.headers.get(f"{ALLOW}Origin") == origin) is is_open, origin
+
+
+def test_a_star_lets_any_origin_in(client_with) -> None:
+    answer = from_origin(client_with(CORS_ORIGINS="*"), "GET", "/api/log/", ORIGIN, **ROOT)
+    assert answer.headers[f"{ALLOW}Origin"] == ORIGIN

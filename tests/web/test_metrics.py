@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from logservice import LogService, Principal
 from logservice.store import purging
+from logservice.store.log_types import NAMES
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from logservice.web.metrics import Metrics
@@ -82,6 +83,7 @@ def test_switched_off_it_is_not_there(client_with: Any) -> None:
 
 def test_its_token_is_enough_while_the_database_is_away(client_with: Any, store: LogStore) -> None:
     client = client_with(METRICS_TOKEN="the-token-of-prometheus")
+    post(client, make_event())
     store.write(lambda connection: connection.exec_driver_sql("ALTER TABLE log_records RENAME TO away"))
     samples = scrape(client, SCRAPER)
     assert value(samples, "database_up") == 0
@@ -158,11 +160,17 @@ def test_commits_of_the_writing_thread_are_counted(client: FlaskClient, store: L
 
 
 def test_it_tells_the_state_of_the_log(client: FlaskClient, store: LogStore) -> None:
-    assert value(scrape(client), "oldest_row_timestamp_seconds") is None
-    post(client, make_event(created_at=NOW - 9000), make_event(created_at=NOW))
+    oldest = "oldest_row_timestamp_seconds"
+    assert not [name for name, _ in scrape(client) if oldest in name]
+    post(
+        client,
+        *(make_event(created_at=NOW - age) for age in (9000, 0)),
+        make_event(type="error", created_at=NOW),
+    )
     samples = scrape(client)
-    assert value(samples, "rows") == 2
-    assert value(samples, "oldest_row_timestamp_seconds") == NOW - 9000
+    assert value(samples, "rows") == 3
+    assert [value(samples, oldest, type=kind) for kind in ("consume", "error")] == [NOW - 9000, NOW]
+    assert value(samples, oldest, type="login") is None
     assert value(samples, "database_size_bytes") == store.space().database
 
 
@@ -281,3 +289,11 @@ def test_every_metric_is_documented_and_every_documented_one_is_there(client: Fl
     only_of_files = {"logservice_database_wal_size_bytes", "logservice_filesystem_free_bytes"}
     assert there.items() <= documented.items()
     assert documented.keys() - there.keys() <= only_of_files
+
+
+def test_alerts_ask_for_documented_metrics_and_known_types() -> None:
+    document = DOCUMENT.read_text()
+    [alerts] = re.findall(r"```yaml\n(groups:.+?)```", document, re.DOTALL)
+    documented = set(re.findall(r"^\| `(logservice_\w+)` ", document, re.MULTILINE))
+    assert {name.removesuffix("_bucket") for name in re.findall(r"logservice_\w+", alerts)} <= documented
+    assert set(re.findall(r'{type="(\w+)"}', alerts)) == {"consume", "error"} <= set(NAMES.values())

@@ -64,6 +64,74 @@ def test_prefixes_begin_with_a_slash(host: Flask, name: str) -> None:
     LogService(host)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"app": "shop"}, "app: a Flask application is expected, not str"),
+        ({"url_prefix": None}, 'url_prefix: a path such as "/usage" is expected, not NoneType'),
+        ({"url_prefix": True}, 'url_prefix: a path such as "/usage" is expected, not bool'),
+        ({"url_prefix": "/<int:n>"}, "url_prefix: '/<int:n>' is no path"),
+        ({"page": "/a page"}, "page: '/a page' is no path"),
+        ({"docs": 1}, 'docs: a path such as "/docs", or True, is expected, not int'),
+        ({"ingest": b"/in"}, 'ingest: a path such as "/ingest", or True, is expected, not bytes'),
+        ({"ingest": True, "protocols": True}, "protocols: a path such as .* is expected, not bool"),
+        ({"protocols": ""}, "protocols: needs ingest as well"),
+        ({"protocols": "/in", "ingest": False}, "protocols: needs ingest as well"),
+        ({"db": "sqlite:///x"}, "db: a Flask-SQLAlchemy instance .*DATABASE_URL.* is expected, not str"),
+        ({"engine": "sqlite:///x"}, "engine: an engine of SQLAlchemy .* is expected, not str"),
+        ({"bind_key": 1}, "bind_key: the name of a bind is expected, not int"),
+        ({"bind_key": "logs"}, "bind_key: needs db"),
+        ({"authenticate": "f"}, "authenticate: a function is expected, not str"),
+        ({"resolve_key": {}}, "resolve_key: a function is expected, not dict"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_refused_by_its_name(arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidValue, match=complaint):
+        LogService(**arguments)
+
+
+@pytest.mark.parametrize("app", [None, "shop"])
+def test_a_log_is_mounted_on_an_application_alone(app: Any) -> None:
+    with pytest.raises(InvalidValue, match="app: a Flask application is expected, not"):
+        LogService().init_app(app)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "complaint"),
+    [
+        ({"data": "/api/log"}, "data: GET /api/log belongs to url_prefix"),
+        ({"data": "/api/log/self/"}, "data: GET /api/log/self belongs to url_prefix"),
+        ({"page": "/api/log"}, "page: GET /api/log belongs to url_prefix"),
+        ({"metrics": "/api/log/token"}, "metrics: GET /api/log/token belongs to url_prefix"),
+        ({"page": "/m", "metrics": "/m/"}, "metrics: GET /m belongs to page"),
+        ({"page": "/p", "data": "/p"}, "page: GET /p belongs to data"),
+        ({"page": "/p", "data": "/p/api/user"}, "page: GET /p/api/user/self belongs to data"),
+        ({"docs": "/d", "metrics": "/d/openapi.json"}, "metrics: GET /d/openapi.json belongs to docs"),
+    ],
+    ids=str,
+)
+def test_prefixes_that_would_hide_routes_behind_others_are_refused(
+    prefixes: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(InvalidValue, match=f"{complaint}; one of them needs another prefix"):
+        LogService(**prefixes)
+
+
+@pytest.mark.parametrize(
+    "prefixes",
+    [
+        {"ingest": "/api/log", "protocols": "/api/log", "docs": "/api/log", "page": "/api/log/page"},
+        {"page": "/x", "docs": "/x", "metrics": "/x/metrics", "data": "/x/data"},
+        {"page": "", "docs": "", "data": "/data", "ingest": "", "protocols": ""},
+        dict.fromkeys(("ingest", "data", "page", "docs", "metrics"), True),
+    ],
+    ids=str,
+)
+def test_prefixes_may_lie_in_each_other(host: Flask, prefixes: dict[str, Any]) -> None:
+    LogService(host, **prefixes)
+
+
 def test_a_host_whose_blueprint_bears_our_name_has_no_log(host: Flask) -> None:
     host.register_blueprint(Blueprint("logservice", __name__))
     for _ in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -218,7 +219,10 @@ def test_too_many_requests_are_told_to_wait(client_with) -> None:
 
 def test_the_limit_is_120_a_minute(app, client_with) -> None:
     client = client_with(TOKEN_RATE_LIMIT=None)
-    assert 120 <= admitted(client, tries=140) <= 130
+    began = time.monotonic()
+    found = admitted(client, tries=140)
+    # Two a second are let in besides, however long these calls take.
+    assert 120 <= found <= 121 + 2 * (time.monotonic() - began)
 
 
 def test_a_limit_of_0_is_none(client_with) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Engine
 
 from ...errors import InvalidValue
+from . import urls
 from .base import Dialect, SearchIndex, Space
 from .expressions import (
     InOrder,
@@ -70,10 +70,7 @@ def engine_settings(url: str | URL, folder: str, *, waiting_time: float = 10.0) 
     A relative file lies in `folder`. Raises InvalidValue for a URL that cannot be read or an engine that is
     unknown.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidValue(f"LOGSERVICE_DATABASE_URL: not a database URL ({type(error).__name__})") from None
+    parsed = urls.read(url)
     return _dialect(parsed.get_backend_name()).engine_settings(parsed, folder, waiting_time=waiting_time)
 
 
@@ -105,6 +102,6 @@ def _dialect(name: str) -> type[Dialect]:
     name = "postgresql" if name == "postgres" else name
     if name not in _DIALECTS:
         raise InvalidValue(
-            f"LOGSERVICE_DATABASE_URL: no support for {name!r}; known are {', '.join(_DIALECTS)}"
+            f"{urls.SETTING}: no support for {name!r}; a URL begins with {' or '.join(_DIALECTS)}"
         )
     return _DIALECTS[name]

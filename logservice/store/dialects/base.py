@@ -123,6 +123,14 @@ class Dialect(abc.ABC):
         """Return what is wrong with a table as the engine stores it, where it can be asked; at most some."""
         return []
 
+    @abc.abstractmethod
+    def back_up(self, path: Path, advance: Callable[[], None]) -> None:
+        """Write a sound copy of the database, as it is at one moment, into an empty file.
+
+        `advance` is called now and then. Raises InvalidValue where the engine has a program of its own for
+        that, and Unavailable when the copy fails.
+        """
+
     # -- transactions --------------------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -39,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import InvalidValue, Unavailable
+from ...extras import how_to_install
 from ..ids import IdRange
 from ..jobs import Claim
 from ..prepared import Reader, prepared
@@ -89,7 +91,7 @@ class PostgreSQLDialect(Dialect):
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
         if find_spec("psycopg") is None:
             raise InvalidValue(
-                "LOGSERVICE_DATABASE_URL: PostgreSQL needs psycopg; pip install 'logservice[postgres]'"
+                f"LOGSERVICE_DATABASE_URL: PostgreSQL needs psycopg: {how_to_install('postgres')}"
             )
         return {
             "url": url.set(drivername="postgresql+psycopg"),
@@ -146,6 +148,12 @@ class PostgreSQLDialect(Dialect):
         taken = sum(row.size for row in connection.execute(_SIZES))
         return int(taken) - unused(connection, rows=rows)
 
+    def back_up(self, path: Path, advance: Callable[[], None]) -> None:
+        raise InvalidValue(
+            "the log is on PostgreSQL, which has a program of its own for that: `pg_dump --format=custom"
+            " --file=FILE DATABASE`, and `pg_restore` to go back"
+        )
+
     # -- transactions --------------------------------------------------------------------------------------
 
     def reading(self, *, much: bool = False) -> AbstractContextManager[Connection]:
@@ -185,10 +193,7 @@ class PostgreSQLDialect(Dialect):
         """Connections go back to the pool by themselves."""
 
     def meets_all(self, error: Exception) -> bool:
-        """Say so of a lock, a full disk, a lost connection; not of a deadlock, which is over once it is told.
-
-        Each piece of work would wait as long again for the same lock.
-        """
+        """Say so of a lock, a full disk, a lost connection; a deadlock is over once it is told."""
         cause: Any = getattr(error, "orig", error)
         is_operational = isinstance(cause, self.engine.dialect.loaded_dbapi.OperationalError)
         return is_operational and not str(cause.sqlstate or "").startswith(_ROLLED_BACK)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -34,13 +33,15 @@ from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 
 from ...errors import InvalidValue, Unavailable
-from .. import ids
 from ..jobs import Claim
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
+from . import sqlite_file
 from .base import Dialect, SearchIndex, Space
 from .expressions import add_up
+from .sqlite_backup import copy_into, verify
 from .sqlite_file import connect_writer, driver, identity, listen_to_reader, path_of, reading_url
+from .sqlite_ids import new_ids
 from .sqlite_readers import Readers
 from .sqlite_wal import WriteAheadLog
 
@@ -78,10 +79,7 @@ class SQLiteDialect(Dialect):
 
     @classmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:
-        file = cls.file_of(url)
-        if file is None:
-            raise InvalidValue("LOGSERVICE_DATABASE_URL: SQLite needs a file, for several workers share it")
-        path = Path(folder, file)
+        path = Path(folder, sqlite_file.chosen_file(url))
         return {
             "url": reading_url(path),
             "pool_size": 8,
@@ -90,8 +88,7 @@ class SQLiteDialect(Dialect):
 
     @classmethod
     def file_of(cls, url: URL) -> Path | None:
-        in_memory = url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", "")
-        return None if in_memory else path_of(url)
+        return sqlite_file.file_named(url)
 
     def exists(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
@@ -161,6 +158,11 @@ class SQLiteDialect(Dialect):
         checks = (f"PRAGMA quick_check({name})" for name in (table, *_PARTS.get(table, ())))
         found = [line for check in checks for line in connection.exec_driver_sql(check).scalars()]
         return [str(line) for line in found if line != "ok"]
+
+    def back_up(self, path: Path, advance: Callable[[], None]) -> None:
+        with self.reading(much=True) as connection:
+            copy_into(driver(connection), path, advance)
+        verify(path)
 
     # -- transactions --------------------------------------------------------------------------------------
 
@@ -232,18 +234,7 @@ class SQLiteDialect(Dialect):
     # -- writing -------------------------------------------------------------------------------------------
 
     def new_ids(self, connection: Connection, seconds: Sequence[int]) -> list[int]:
-        """Go on after the highest id of each second; seconds after all rows have none.
-
-        Where rows that kept their ids take up the end of a second, the gaps before them are used.
-        """
-        highest = _last_id(connection, 0, ids.OPEN_END)
-        free: dict[int, Iterator[int]] = {}
-        for second, count in Counter(seconds).items():
-            first, end = ids.first_id(second), ids.first_id(second + 1)
-            last = _last_id(connection, first, end) if first <= highest else first - 1
-            fits = last + count < end
-            free[second] = iter(range(last + 1, end)) if fits else _gaps(connection, first, end)
-        return ids.assign(seconds, free)
+        return new_ids(driver(connection), seconds)
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         driver(connection).executemany(_insertion.compiled(connection.dialect, table).sql, rows)
@@ -310,31 +301,6 @@ _REMOVE_POSTINGS = (
     "INSERT INTO log_contents_index (log_contents_index, rowid, content) VALUES ('delete', ?, ?)"
 )
 _REMOVE_ALL_POSTINGS = "INSERT INTO log_contents_index (log_contents_index) VALUES ('delete-all')"
-# A text may outlive the row whose id it goes by: that id is not to be given again.
-_IDS = (
-    "SELECT id FROM log_records WHERE id >= :low AND id < :high"
-    " UNION SELECT id FROM log_contents WHERE id >= :low AND id < :high ORDER BY id"
-)
-_LAST_ID = (
-    "SELECT max(:low - 1,"
-    " coalesce((SELECT max(id) FROM log_records WHERE id >= :low AND id < :high), 0),"
-    " coalesce((SELECT max(id) FROM log_contents WHERE id >= :low AND id < :high), 0))"
-)
-
-
-def _last_id(connection: Connection, low: int, high: int) -> int:
-    """Return the highest id in use from `low` to below `high`, or the one before them."""
-    found: int = driver(connection).execute(_LAST_ID, {"low": low, "high": high}).fetchone()[0]
-    return found
-
-
-def _gaps(connection: Connection, low: int, high: int) -> Iterator[int]:
-    """Yield the ids from `low` to below `high` that no row has."""
-    following = low
-    for (row_id,) in driver(connection).execute(_IDS, {"low": low, "high": high}).fetchall():
-        yield from range(following, row_id)
-        following = row_id + 1
-    yield from range(following, high)
 
 
 @prepared

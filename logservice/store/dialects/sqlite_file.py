@@ -12,6 +12,9 @@ from urllib.parse import quote, unquote
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
+from ...errors import InvalidValue
+from .urls import SETTING, shown
+
 _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
 # What reads on and on uses no page twice: the file is neither mapped into memory nor held there.
 _MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-2048", "PRAGMA mmap_size=0")
@@ -31,6 +34,27 @@ def path_of(url: URL) -> Path:
     """Return the path that a URL names, plain or as SQLite's own `file:`."""
     database = url.database or ""
     return Path(unquote(database.removeprefix("file:")) if database.startswith("file:") else database)
+
+
+def file_named(url: URL) -> Path | None:
+    """Return the file that a URL names; a database in memory has none."""
+    in_memory = url.database in (None, "", ":memory:") or "memory" in url.query.get("mode", "")
+    return None if in_memory else path_of(url)
+
+
+def chosen_file(url: URL) -> Path:
+    """Return the file that the setting names. Raises InvalidValue where it names none, or seems to."""
+    if url.host:
+        raise InvalidValue(
+            f"{SETTING}: {shown(str(url))} names a host, and SQLite has none: three slashes stand before"
+            " a path, such as sqlite:///logservice.db, and four before an absolute one"
+        )
+    file = file_named(url)
+    if file is None:
+        raise InvalidValue(
+            f"{SETTING}: SQLite needs a file, such as sqlite:///logservice.db, for several workers share it"
+        )
+    return file
 
 
 def reading_url(path: Path) -> URL:

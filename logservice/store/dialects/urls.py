@@ -1,0 +1,42 @@
+"""The URLs of databases: read, with a hint where one is none, and shown without what is secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ...errors import InvalidValue
+
+SETTING = "LOGSERVICE_DATABASE_URL"
+_SQLITE = "sqlite:///"
+#: A password, or where one may lie: behind the beginning, or among the options.
+_CREDENTIALS = re.compile(r"^(?P<before>[\w+.-]+://|).*@", re.DOTALL)
+_OPTIONS = re.compile(r"\?.*", re.DOTALL)
+_SECRET = re.compile(r"\?.*@|pass|pwd|secret", re.IGNORECASE | re.DOTALL)
+_EXAMPLES = f"{_SQLITE}logservice.db or postgresql://user:password@host/database"
+
+
+def read(url: str | URL) -> URL:
+    """Return a URL that is given as text. Raises InvalidValue, which shows it without its password."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidValue(f"{SETTING}: {shown(str(url))} is no database URL such as {_meant(url)}") from None
+
+
+def shown(url: str) -> str:
+    """Return a URL as an error may show it: no user, no password, no options."""
+    scheme, slashes, _ = url.partition("://")
+    if _SECRET.search(url):
+        return f"'{scheme}://...'" if slashes and scheme.isalnum() else "what is given"
+    return repr(_OPTIONS.sub("?...", _CREDENTIALS.sub(r"\g<before>...@", url)))
+
+
+def _meant(url: str | URL) -> str:
+    """Return the URL of a file that was named by its path alone, else examples."""
+    text = str(url)
+    is_path = text and "://" not in text and "@" not in text and not _SECRET.search(text)
+    return f"{_SQLITE}{text}" if is_path and PurePath(text).suffix else _EXAMPLES
