@@ -16,7 +16,7 @@ CORE := tests/test_config.py tests/test_logs.py tests/test_metrics_live.py tests
   $(WEB:%=tests/web/test_%.py) tests/hosts/test_manners.py tests/hosts/test_databases.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lowest lint check format bench clean
+.PHONY: help run demo test lowest lint audit check format bench clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +33,16 @@ test: $(VENV)/.installed-dev  ## Run the tests; some of them: make test ARGS="-k
 lowest: $(LOWEST)/.installed  ## Run the tests of the core with the lowest versions that setup.cfg allows
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) $(or $(ARGS),$(CORE))
 
-lint: $(VENV)/.installed-dev  ## Look at format, lint and types; change nothing
+lint: $(VENV)/.installed-dev  ## Look at format, lint, types and openings for attacks; change nothing
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/bandit --quiet --ini setup.cfg
 
-check: lint test  ## Do both: lint, then test
+audit: $(VENV)/.installed-dev  ## Ask whether weaknesses are known of the versions in constraints.txt
+	$(VENV)/bin/python -m tests.dependency_audit
+
+check: lint audit test  ## Do all three: lint, audit, then test
 
 format: $(VENV)/.installed-dev  ## Put code into its format and mend what ruff can mend
 	$(VENV)/bin/ruff check --fix-only .

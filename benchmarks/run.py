@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from logservice.cli.output import progress
+from logservice.folders import make_private
 
 from .calling import Refused
 from .choices import Choices, choose
@@ -66,7 +67,7 @@ def run(plan: Plan) -> Outcome:
 def _folder(plan: Plan) -> Iterator[None]:
     if not plan.keep:
         forget(plan.databases)
-    plan.databases.mkdir(parents=True, exist_ok=True)
+    make_private(plan.databases)
     plan.result("log").unlink(missing_ok=True)
     try:
         yield

@@ -13,6 +13,7 @@ from flask_sqlalchemy import SQLAlchemy
 from .config import Settings
 from .errors import InvalidValue
 from .extension import LogService
+from .folders import make_private
 from .store import dialects
 from .web import standalone
 
@@ -59,7 +60,7 @@ def _instance_path(given: str | None) -> Path:
 
 def _make_folder(path: Path) -> None:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
     except FileExistsError:
         raise InvalidValue(f"LOGSERVICE_INSTANCE_PATH: {str(path)!r} is a file, not a folder") from None
     except OSError as error:

@@ -49,22 +49,22 @@ def generate(
     start = end - days * DAY
     if rows < 0 or days < 1 or users < 1 or start < 1:
         raise InvalidValue("demo: rows from 0, days and users from 1, and a window after 1970, please")
-    random = Random(seed)
-    return _events(build_world(random, users), _day_sizes(rows, start, days), random, start=start)
+    dice = Random(seed)  # nosec B311 # made-up rows are to be the same each time, and nothing of them is secret
+    return _events(build_world(dice, users), _day_sizes(rows, start, days), dice, start=start)
 
 
-def _events(world: World, sizes: Sequence[int], random: Random, *, start: int) -> Iterator[dict[str, Any]]:
+def _events(world: World, sizes: Sequence[int], dice: Random, *, start: int) -> Iterator[dict[str, Any]]:
     """Go day by day, handing on to the next what runs over the end of one."""
     end = start + len(sizes) * DAY
     width = len(world.callers)
     calls: list[int] = []
     for day, size in zip(range(start, end, DAY), sizes, strict=True):
-        calls += _sessions(world, size, random, day=day, latest=end - SESSION_SECONDS)
+        calls += _sessions(world, size, dice, day=day, latest=end - SESSION_SECONDS)
         calls.sort()
         due = bisect_left(calls, (day + DAY) * width)
         for call in islice(calls, due):
             moment, caller = divmod(call, width)
-            yield _event(world, world.callers[caller], moment, random.getrandbits(64))
+            yield _event(world, world.callers[caller], moment, dice.getrandbits(64))
         del calls[:due]
 
 
@@ -77,7 +77,7 @@ def _day_sizes(rows: int, start: int, days: int) -> list[int]:
     return [after - before for before, after in pairwise(marks)]
 
 
-def _sessions(world: World, size: int, random: Random, *, day: int, latest: int) -> list[int]:
+def _sessions(world: World, size: int, dice: Random, *, day: int, latest: int) -> list[int]:
     """Return `size` calls in sessions that start on one day, unsorted.
 
     A call is one number, its second times the number of callers plus the caller: that sorts by time, takes a
@@ -87,12 +87,12 @@ def _sessions(world: World, size: int, random: Random, *, day: int, latest: int)
     indices = range(width)
     calls: list[int] = []
     while len(calls) < size:
-        [caller] = random.choices(indices, cum_weights=world.cumulative_weights)
-        about = int(random.gauss(world.callers[caller].time_of_day, SESSION_SCATTER))
+        [caller] = dice.choices(indices, cum_weights=world.cumulative_weights)
+        about = int(dice.gauss(world.callers[caller].time_of_day, SESSION_SCATTER))
         # Times of day count from midnight, the days here from the start of the window.
         begin = min(day + (about - day) % DAY, latest)
-        length = min(random.randint(SHORTEST_SESSION, LONGEST_SESSION), size - len(calls))
-        calls += [(begin + int(random.random() * SESSION_SECONDS)) * width + caller for _ in range(length)]
+        length = min(dice.randint(SHORTEST_SESSION, LONGEST_SESSION), size - len(calls))
+        calls += [(begin + int(dice.random() * SESSION_SECONDS)) * width + caller for _ in range(length)]
     return calls
 
 

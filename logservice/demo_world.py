@@ -191,35 +191,35 @@ DEMO_USERS = tuple(
 )
 
 
-def build_world(random: Random, users: int) -> World:
+def build_world(dice: Random, users: int) -> World:
     """Return a world of so many users; the same random numbers make the same world."""
-    channels = [random.sample(range(1, CHANNELS + 1), random.randint(1, CHANNELS_PER_MODEL)) for _ in MODELS]
+    channels = [dice.sample(range(1, CHANNELS + 1), dice.randint(1, CHANNELS_PER_MODEL)) for _ in MODELS]
     offers = {
         group: [_offer(*served, group) for served in zip(MODELS, channels, strict=True)] for group in GROUPS
     }
     weighted: list[tuple[float, Caller]] = []
     for user_id in range(1, users + 1):
-        [group] = random.choices(list(GROUPS), GROUP_WEIGHTS)
-        weighted += _callers(random, user_id, offers[group])
+        [group] = dice.choices(list(GROUPS), GROUP_WEIGHTS)
+        weighted += _callers(dice, user_id, offers[group])
     return World(
         callers=tuple(caller for _, caller in weighted),
         cumulative_weights=tuple(accumulate(weight for weight, _ in weighted)),
-        prompts=tuple(_prompt(random) for _ in range(SLOTS)),
-        answers=tuple(_answer(random) for _ in range(SLOTS)),
+        prompts=tuple(_prompt(dice) for _ in range(SLOTS)),
+        answers=tuple(_answer(dice) for _ in range(SLOTS)),
         types=_types(),
     )
 
 
-def _callers(random: Random, user_id: int, offers: Sequence[Offer]) -> list[tuple[float, Caller]]:
+def _callers(dice: Random, user_id: int, offers: Sequence[Offer]) -> list[tuple[float, Caller]]:
     """Return a user's tokens and models with weights; users, tokens and models all follow Zipf's law."""
     name = NAMED_USERS.get(user_id, f"user{user_id:04d}")
-    time_of_day = int(random.gauss(14 * 3600, 4 * 3600)) % DAY
+    time_of_day = int(dice.gauss(14 * 3600, 4 * 3600)) % DAY
     # Popular models tend to come first in this order: a weighted choice without repetition.
-    ranked = sorted(enumerate(offers, start=1), key=lambda pair: random.random() ** pair[0], reverse=True)
-    models = [offer for _, offer in ranked[: random.randint(1, MODELS_PER_USER)]]
+    ranked = sorted(enumerate(offers, start=1), key=lambda pair: dice.random() ** pair[0], reverse=True)
+    models = [offer for _, offer in ranked[: dice.randint(1, MODELS_PER_USER)]]
     weighted = []
-    for place, token_share in enumerate(_zipf_shares(random.randint(1, TOKENS_PER_USER))):
-        ip = random.choice(ADDRESSES).format(random.randint(1, 254), user_id % 65536)
+    for place, token_share in enumerate(_zipf_shares(dice.randint(1, TOKENS_PER_USER))):
+        ip = dice.choice(ADDRESSES).format(dice.randint(1, 254), user_id % 65536)
         person: Fields = {"user_id": user_id, "username": name, "ip": ip}
         token: Fields = {"token_id": _token_id(user_id, place), "token_name": TOKEN_NAMES[place]}
         for model_share, offer in zip(_zipf_shares(len(models)), models, strict=True):
@@ -279,21 +279,21 @@ def _json(value: Fields) -> str:
     return dumps(value, separators=(",", ":"))
 
 
-def _prompt(random: Random) -> Prompt:
-    tokens = min(int(random.lognormvariate(6.8, 1.2)) + 1, 120_000)
+def _prompt(dice: Random) -> Prompt:
+    tokens = min(int(dice.lognormvariate(6.8, 1.2)) + 1, 120_000)
     # Providers cache long beginnings only, and in blocks of 128 tokens.
-    is_cached = tokens >= 1024 and random.random() < 0.5
-    cached = int(tokens * random.uniform(0.3, 0.95)) // 128 * 128 if is_cached else 0
+    is_cached = tokens >= 1024 and dice.random() < 0.5
+    cached = int(tokens * dice.uniform(0.3, 0.95)) // 128 * 128 if is_cached else 0
     return Prompt({"prompt_tokens": tokens, "cached_tokens": cached}, tokens - cached, cached)
 
 
-def _answer(random: Random) -> Answer:
-    tokens = min(int(random.lognormvariate(5.5, 1.0)) + 1, 16_000)
-    wait = int(random.lognormvariate(6.7, 0.5)) + 1
-    is_stream = random.random() < 0.7
+def _answer(dice: Random) -> Answer:
+    tokens = min(int(dice.lognormvariate(5.5, 1.0)) + 1, 16_000)
+    wait = int(dice.lognormvariate(6.7, 0.5)) + 1
+    is_stream = dice.random() < 0.7
     fields = {
         "completion_tokens": tokens,
-        "use_time_ms": wait + int(tokens * random.uniform(8, 25)),
+        "use_time_ms": wait + int(tokens * dice.uniform(8, 25)),
         "first_token_ms": wait if is_stream else 0,
         "is_stream": is_stream,
     }

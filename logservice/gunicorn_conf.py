@@ -35,7 +35,7 @@ keepalive = 5
 limit_request_line = 8190
 
 # Workers prove that they live by touching a file. On a slow disk that can block long enough to look dead.
-_memory = "/dev/shm"  # noqa: S108 - gunicorn makes its file there under a random name and unlinks it
+_memory = "/dev/shm"  # nosec B108 # gunicorn makes its file there under a random name and unlinks it
 worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
 
 # Newer versions open a socket for remote control; nothing here uses it. Gunicorn 23 has none.

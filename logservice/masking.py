@@ -15,7 +15,9 @@ _LONG_PART = 20
 _KEY = re.compile(r"(?<![a-z0-9])sk-[\w.-]{4,}", re.IGNORECASE)
 _TOKEN = re.compile(r"[\w+=-]{40,}")
 _WORD = re.compile(r"[\w+=-]{32,}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Besides what a terminal obeys, the two characters that some programs take for the end of a line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_FURTHER_LINE = "    "
 _HIDDEN = "..."
 
 
@@ -27,6 +29,11 @@ def mask(text: str) -> str:
 def mask_line(text: str) -> str:
     """Return what a client says of itself, for one line of a log: no long words, no control characters."""
     return _CONTROL.sub("?", _WORD.sub(_HIDDEN, mask(text)))
+
+
+def one_entry(text: str) -> str:
+    """Return what is logged as one entry: further lines are indented, so that none begins another."""
+    return f"\n{_FURTHER_LINE}".join(_CONTROL.sub("?", line) for line in text.expandtabs().split("\n"))
 
 
 def mask_path(path: str) -> str:

@@ -13,11 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .folders import make_private
 from .setting_values import switch
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"
-_MEMORY = "/dev/shm"  # noqa: S108 - the folder gets a random name, and nobody else may enter it
+_MEMORY = "/dev/shm"  # nosec B108 # the folder gets a random name, and nobody else may enter it
 
 
 def on_starting(server: Any) -> None:
@@ -29,7 +30,7 @@ def on_starting(server: Any) -> None:
     given = os.environ.get(FOLDER, "")
     if given and not _is_ours(given):
         folder = Path(given)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         for file in folder.glob("*.db"):
             file.unlink(missing_ok=True)
         return

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from gunicorn.glogging import Logger
 
 from .environ import CLIENT, REQUEST_ID, ROUTE
-from .masking import mask, mask_line, mask_path
+from .masking import mask, mask_line, mask_path, one_entry
 
 TEXT_FORMAT = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms "%(a)s" %(id)s'
 #: How `access_log_format` says that each line is a JSON object.
@@ -32,10 +32,10 @@ class _MaskRequests(logging.Filter):
 
 
 class _Masking(logging.Formatter):
-    """Masks the whole of an entry, traceback included."""
+    """Masks the whole of an entry, traceback included, and has nothing in it look like another one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        return one_entry(mask(super().format(record)))
 
 
 class RequestLogger(Logger):

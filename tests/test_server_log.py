@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 
-from logservice.masking import mask, mask_path
+from logservice.masking import mask, mask_line, mask_path, one_entry
+from logservice.server_log import RequestLogger
 from tests.serving import Service, serving
 
 KEY = "sk-somebody-s-own-key-0001"
@@ -139,3 +143,38 @@ def test_masks_leave_what_is_no_secret() -> None:
     assert mask_path("/api/log/self/export") == "/api/log/self/export"
     assert mask("sk-proj.with.points/next") == "sk-.../next"
     assert mask(f"(SK-{'a' * 9}) {TOKEN}.") == "(sk-...) ...."
+
+
+FORGED = "[2026-01-01 00:00:00 +0000] [1] [INFO] forged"
+#: What ends a line for a file, a terminal or a program that reads logs, or moves to its beginning.
+ENDS = ("\n", "\r", "\r\n", "\v", "\f", "\x1b[2K\x1b[G", "\x85", "\u2028", "\u2029", "\x08" * 80)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=ascii)
+def test_no_text_of_a_client_begins_a_line(end: str) -> None:
+    for written in (mask_line(f"x{end}{FORGED}"), one_entry(f"[1] it failed\n  at x\nError: x{end}{FORGED}")):
+        first, *further = re.split(r"[\n\r\v\f\x85\u2028\u2029]", written)
+        assert all(line.startswith("    ") for line in further)
+        assert "\x1b" not in written
+        assert "\x08" not in written
+        assert not first.startswith(FORGED)
+
+
+def test_what_an_exception_says_is_no_line_of_its_own(tmp_path: Path) -> None:
+    log = logging.getLogger("logservice")
+    before = log.handlers, log.level, log.propagate, list(log.filters)
+    config = Config()
+    config.set("errorlog", str(tmp_path / "log"))
+    logger = RequestLogger(config)
+    try:
+        raise ValueError(f"no such name: x\r\n{FORGED}")
+    except ValueError:
+        logger.exception("it failed")
+    finally:
+        log.handlers, log.level, log.propagate, log.filters = before
+        for handler in logger.error_log.handlers:
+            handler.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("    ")] == [lines[0]]
+    assert "it failed" in lines[0]
+    assert any(FORGED in line for line in lines)

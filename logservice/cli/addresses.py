@@ -16,7 +16,7 @@ from ..errors import InvalidValue
 from ..setting_values import ADDRESS, DEFAULT_BIND, address
 
 #: Addresses that stand for all of a machine's, and one of them to call.
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - only compared, never bound
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # nosec B104 # only compared, never bound
 _SOCKET = re.compile("^unix:(//)?")
 
 

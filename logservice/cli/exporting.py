@@ -39,7 +39,7 @@ FILTERS = {
     "start_timestamp": "Not older: epoch seconds, ISO 8601 or an age such as 90d.",
     "end_timestamp": "Not newer; the second itself is included.",
     "username": "Rows of this user; with % a pattern.",
-    "token_name": "Calls with the key of this name; with % a pattern.",
+    "token_name": "Calls with the key of this name; with % a pattern.",  # nosec B105 # the help
     "model_name": "This model; with % a pattern.",
     "channel": "The upstream with this number.",
     "group": "This group.",

@@ -87,7 +87,7 @@ def run_gunicorn(
     """Become gunicorn, serving the standalone application from this one's instance folder."""
     folder = {"LOGSERVICE_INSTANCE_PATH": current_app.instance_path}
     command = gunicorn_command(bind, workers=workers, threads=threads)
-    os.execve(sys.executable, command, {**os.environ, **folder, **(environment or {})})  # noqa: S606 - no shell wanted
+    os.execve(sys.executable, command, {**os.environ, **folder, **(environment or {})})  # nosec B606 # no shell wanted
 
 
 def gunicorn_command(bind: str, *, workers: int | None, threads: int | None) -> list[str]:

@@ -110,7 +110,7 @@ def _as_text(sheet: _Sheet) -> None:
     click.echo(f"{printable(head['username'])} (id {head['user_id']}), {sheet.month}, {sheet.tz.key}")
     click.echo(f"{head['start']} up to {head['end']}\n")
     headings = ("MODEL", "TOKEN", "REQUESTS", "ERRORS", "TOKENS IN", "TOKENS OUT", "GROSS", "REFUNDS", "NET")
-    total = {"model_name": "TOTAL", "token_name": "", **sheet.figures(sheet.statement.total)}
+    total = {"model_name": "TOTAL", "token_name": "", **sheet.figures(sheet.statement.total)}  # nosec B105 # a cell
     echo_table((*headings, "NET QUOTA"), [_cells(row) for row in (*sheet.rows(), total)])
 
 

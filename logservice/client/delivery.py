@@ -98,7 +98,7 @@ class Delivery:
         if not answer.needs_mending:
             seconds = min(seconds, self._limits.first_pause * 2 ** min(failures, 30))
         # Half of it is left to chance, so that clients that failed together do not come back together.
-        seconds *= random.uniform(0.5, 1.0)  # noqa: S311 - nothing secret hangs on it
+        seconds *= random.uniform(0.5, 1.0)  # nosec B311 # nothing secret hangs on it
         return self._buffer.pause(max(seconds, answer.asked or 0.0), asked_for=answer.asked is not None)
 
     def _report(self) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidValue
 
-# What a spreadsheet takes for the beginning of a formula, and the mark by which it does not.
+# What a spreadsheet takes for the beginning of a formula, full-width forms included, and the mark by which it
+# does not.
 _MARK = "'"
-_RISKY = ("=", "+", "-", "@", "\t", "\r", _MARK)
+_BEGINNINGS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", _MARK)
+_RISKY = (*_BEGINNINGS, "\t", "\r", "\n")
+# To one that cuts cells at semicolons or tabs, a cell may begin in the middle of a text, and a row at the end
+# of a line: quotes count at the beginning of a cell only.
+_BEGINNING = f"(?=[{re.escape(''.join(_BEGINNINGS))}])"
+_INNER = re.compile(rf"([;\t\r\n]){_BEGINNING}")
+_INNER_MARKED = re.compile(rf"([;\t\r\n]){_MARK}{_BEGINNING}")
 
 _COUNTS = frozenset(
     {
@@ -22,13 +30,16 @@ _FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": F
 
 
 def harmless(text: str) -> str:
-    """Return a text as it goes into a cell: an apostrophe in front where it would be taken for a formula."""
+    """Return a text as it goes into a cell: an apostrophe before whatever would be taken for a formula."""
+    if _INNER.search(text):  # to look first takes a quarter of the time
+        text = _INNER.sub(rf"\1{_MARK}", text)
     return _MARK + text if text.startswith(_RISKY) else text
 
 
 def original(cell: str) -> str:
     """Return the text that `harmless` made a cell of."""
-    return cell[1:] if cell.startswith(_MARK) and cell[1:].startswith(_RISKY) else cell
+    text = cell[1:] if cell.startswith(_MARK) and cell[1:].startswith(_RISKY) else cell
+    return _INNER_MARKED.sub(r"\1", text)
 
 
 def fields(cells: Mapping[str, str]) -> dict[str, Any]:

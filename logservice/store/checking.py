@@ -211,7 +211,7 @@ class Check:
         if rows < _MOST_ROWS:
             return [(day, end)]
         hours = [(low, low + ids.HOUR) for low in range(day, end, ids.HOUR)]
-        return hours if self.report.full else random.sample(hours, _SAMPLED_HOURS)
+        return hours if self.report.full else random.sample(hours, _SAMPLED_HOURS)  # nosec B311 # any will do
 
     def _compare(self, links: tuple[Link, ...], low: int, high: int) -> None:
         with self._store.reading(much=True) as connection:
@@ -259,4 +259,4 @@ def _samples(days: list[int]) -> list[int]:
     """Return some days: the newest, the oldest, and others in any order."""
     ends = list(dict.fromkeys([*days[-1:], *days[:1]]))
     between = days[1:-1]
-    return ends + random.sample(between, min(len(between), SAMPLES - len(ends)))
+    return ends + random.sample(between, min(len(between), SAMPLES - len(ends)))  # nosec B311 # any will do

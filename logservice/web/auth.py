@@ -19,7 +19,7 @@ View = Callable[..., Response]
 
 _PRINCIPAL = "_logservice_principal"
 _SCOPE = "_logservice_scope"
-_NO_TOKEN = "a valid access token is required"
+_NO_TOKEN = "a valid access token is required"  # nosec B105 # a message
 UNKNOWN_KEY = "Token不存在或无权限"
 _TOO_MANY = "too many requests"
 #: What an unknown key costs of the rate limit, so that guessing is slow.

@@ -17,7 +17,7 @@ from .answers import PERSON
 from .auth import by_access_token, current_principal, requires
 from .described import answers, answers_with, fails, with_path
 from .files import FILE, HTML, NOTHING_HERE, Files, answered, files_in
-from .responses import document, success
+from .responses import as_it_says, document, success
 from .state import current_state
 
 bp = Blueprint("logservice_page", __name__, template_folder="templates")
@@ -74,7 +74,7 @@ def who_asks() -> Response:
     found = current_principal()
     answer = success({"id": found.user_id, "username": found.username, "role": found.role})
     answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return as_it_says(answer)
 
 
 def _here() -> str:

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
+from ..folders import make_private
 from .addresses import read_address
 
 # Times are rounded to 2**-20 s: sums of such numbers are exact in a float until the year 2242, so that
@@ -278,7 +279,7 @@ class _SlotFile:
     def __init__(self, path: Path, slots: int) -> None:
         self._size = _size(slots)
         # The first request may come before there is a database, and so before there is the folder.
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         # Without a word to the lock: in a forked child that would release the lock of the parent.
         self._forget = weakref.finalize(self, os.close, self._descriptor)

@@ -73,7 +73,7 @@ def plain_json(value: Any) -> Response:
     """Return JSON that has no envelope, to be asked for anew each time."""
     response = Response(orjson.dumps(value), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
-    return response
+    return as_it_says(response)
 
 
 def attachment(pieces: Iterator[bytes], *, mimetype: str, filename: str) -> Response:
@@ -108,11 +108,16 @@ def static_file(content: bytes, *, mimetype: str, etag: str) -> Response:
     return _guarded(response)
 
 
+def as_it_says(response: Response) -> Response:
+    """Have browsers take an answer for what it says it is: rows may hold what looks like a page."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
 def _guarded(response: Response) -> Response:
     """Have browsers take a file for what it says it is, and tell no other site where they come from."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return as_it_says(response)
 
 
 def of_protocol(

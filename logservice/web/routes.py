@@ -11,7 +11,7 @@ from . import admin, cloudevents, cors, dashboard, data, observing, own, public,
 from .ingest import events_bp, sources_bp
 from .openapi import views as docs_views
 from .prefixes import Prefixes
-from .responses import ApiError, answer_http_errors, failure, from_domain, from_http
+from .responses import ApiError, answer_http_errors, as_it_says, failure, from_domain, from_http
 from .scraping import bp as metrics_bp
 
 # Nested, so that a host's own `admin` blueprint does not clash with ours.
@@ -21,9 +21,9 @@ for audience in (public.bp, own.bp, admin.bp):
 
 
 def never_stored(response: Response) -> Response:
-    """Keep logs out of every cache between here and the reader."""
+    """Keep logs out of every cache between here and the reader, and have no browser guess what they are."""
     response.headers["Cache-Control"] = "no-store"
-    return response
+    return as_it_says(response)
 
 
 for top in (root, data.bp, events_bp, sources_bp, cloudevents.bp, metrics_bp):

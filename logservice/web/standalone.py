@@ -11,7 +11,7 @@ from ..errors import LogServiceError
 from . import observing, queueing, traces
 from .answers import OK
 from .described import UNREACHABLE, answers, fails, keeps_status
-from .responses import ApiError, domain_error, failure, http_error, success
+from .responses import ApiError, as_it_says, domain_error, failure, http_error, success
 from .routes import never_stored
 from .state import current_state
 
@@ -46,7 +46,7 @@ def _failure(error: ApiError) -> Response:
 
 
 def _api_never_stored(response: Response) -> Response:
-    return never_stored(response) if request.path.startswith("/api") else response
+    return never_stored(response) if request.path.startswith("/api") else as_it_says(response)
 
 
 @answers(OK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
@@ -12,14 +14,41 @@ from logservice.errors import InvalidValue
 from logservice.sources import csv_rows
 
 
-@given(st.text() | st.from_regex(r"['=+\-@\t\r]+.*"))
+@given(st.text() | st.from_regex(r"['=+\-@\t\r\n;＝]+.*", fullmatch=True))
 def test_every_text_comes_back_as_it_was(text: str) -> None:
     assert csv_rows.original(csv_rows.harmless(text)) == text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "\n1", "＝1", "＋1", "－1", "＠A"]
+)
 def test_no_cell_begins_like_a_formula(text: str) -> None:
     assert csv_rows.harmless(text) == f"'{text}"
+
+
+FORMULA = "=HYPERLINK(A1)"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "before", ["said;", 'quoted";', 'a,"b";', "line\n", "line\r\n", "column\t", ";;", "\t", '"', ""]
+)
+def test_no_cell_is_a_formula_whatever_a_spreadsheet_takes_for_the_end_of_one(
+    before: str, delimiter: str
+) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows(
+        [["id", "content", "other"], [7, csv_rows.harmless(f"{before}{FORMULA};x"), ""]]
+    )
+    file.seek(0)
+    cells = [cell for row in csv.reader(file, delimiter=delimiter) for cell in row]
+    assert any(FORMULA in cell for cell in cells)
+    assert not [cell for cell in cells if cell.startswith(FORMULA)]
+
+
+def test_lists_and_numbers_in_the_middle_of_a_text_stay() -> None:
+    text = "a - b; -1, =x, 1+1 = 2\n 3"
+    assert csv_rows.harmless(text) == text
 
 
 @pytest.mark.parametrize("cell", ["plain", "it's", "'quoted'", "", "'"])

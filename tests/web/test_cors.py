@@ -8,7 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.rows import ALICE, ALICE_KEY, ROOT, Headers
+from tests.access import KEY_ROUTE, ROUTES, call
+from tests.rows import ALICE_KEY, ROOT
+
+pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
 
 ORIGIN = "https://somewhere.example"
 LISTED = "https://dashboard.example"
@@ -23,19 +26,14 @@ ENDS = (
     ("GET", f"/api/log/token?key={ALICE_KEY}&p=abc", 400),
     ("POST", "/api/log/token", 405),
 )
-OTHERS = (
-    ("GET", "/api/log/", ROOT),
-    ("GET", "/api/log/self", ALICE),
-    ("GET", "/api/log/stat", ROOT),
-    ("GET", "/api/log/search?keyword=x", ROOT),
-    ("GET", "/api/log/self", {}),
-    ("GET", "/api/log/?type=abc", ROOT),
-    ("POST", "/api/log/", ROOT),
-    ("POST", "/api/ingest/litellm", ROOT),
-    ("POST", "/api/ingest/cliproxyapi", ROOT),
-    ("POST", "/api/v1/events", ROOT),
-    ("POST", "/v1/traces", ROOT),
-)
+#: All other routes of the log, and those outside it, whose answers hold none.
+OTHERS = [(method, path) for method, path in ROUTES if path.startswith(("/api/log", "/api/data", "/api/v1"))]
+OTHERS += [(method, path) for method, path in ROUTES if path.startswith(("/api/ingest", "/v1"))]
+OTHERS.remove(("GET", KEY_ROUTE))
+OUTSIDE = [(method, path) for method, path in ROUTES if (method, path) not in OTHERS and path != KEY_ROUTE]
+FOREIGN = (ORIGIN, "null", f"{LISTED}.evil.example", "http://dashboard.example", "https://xdashboard.example")
+#: What a browser sends beside the origin if a page asks for it.
+CREDENTIALS = {**ROOT, "Cookie": "session=1"}
 
 
 def from_origin(client: FlaskClient, method: str, path: str, origin: str, **headers: str) -> TestResponse:
@@ -98,38 +96,46 @@ def test_options_is_answered_in_full_to_whoever_asks(client: FlaskClient) -> Non
     assert {"content-type", "authorization"} <= listed(answer.headers[f"{ALLOW}Headers"])
 
 
-@pytest.mark.parametrize(("method", "path", "who"), OTHERS)
-def test_the_other_routes_are_closed_to_pages_of_other_origins(
-    client: FlaskClient, method: str, path: str, who: Headers
-) -> None:
-    for answer in (from_origin(client, method, path, ORIGIN, **who), preflight(client, path, ORIGIN)):
-        assert not [name for name, _ in answer.headers if name.startswith(ALLOW)]
+def grants(answer: TestResponse) -> dict[str, str]:
+    """Return what an answer allows pages of another origin."""
+    return {name: value for name, value in answer.headers if name.startswith(ALLOW)}
 
 
-@pytest.mark.parametrize(("method", "path", "who"), OTHERS)
-def test_a_setting_opens_the_other_routes_to_listed_origins(
-    client_with, method: str, path: str, who: Headers
-) -> None:
+def asked_from(client: FlaskClient, method: str, path: str, origin: str) -> list[TestResponse]:
+    """Call as a page may: at once, with what its browser knows of the user, and asking first."""
+    return [
+        call(client, method, path, {"Origin": origin}),
+        call(client, method, path, {"Origin": origin, **CREDENTIALS}),
+        from_origin(client, method, path, origin, **CREDENTIALS),
+        preflight(client, path, origin, method),
+        preflight(client, path, origin, method, "authorization, content-type, x-other"),
+    ]
+
+
+def test_all_but_the_token_route_is_closed_to_pages_of_other_origins(client: FlaskClient) -> None:
+    for method, path in [*OTHERS, *OUTSIDE]:
+        for origin in (ORIGIN, "null", "http://127.0.0.1:8000"):
+            for answer in asked_from(client, method, path, origin):
+                assert grants(answer) == {}, (method, path, origin)
+
+
+def test_a_setting_opens_the_other_routes_to_listed_origins_and_no_others(client_with) -> None:
     client = client_with(CORS_ORIGINS=f"{LISTED},https://second.example")
-    answer = from_origin(client, method, path, LISTED, **who)
-    assert answer.headers.getlist(f"{ALLOW}Origin") == [LISTED]
-    asked = preflight(client, path, LISTED, method, "authorization")
-    assert asked.headers[f"{ALLOW}Origin"] == LISTED
-    assert method.lower() in listed(asked.headers[f"{ALLOW}Methods"])
-    assert "authorization" in listed(asked.headers[f"{ALLOW}Headers"])
-
-
-@pytest.mark.parametrize(("method", "path", "who"), OTHERS)
-@pytest.mark.parametrize(
-    "origin",
-    [ORIGIN, f"{LISTED}.evil.example", "http://dashboard.example", "https://xdashboard.example", "null"],
-)
-def test_origins_that_are_not_listed_stay_outside(
-    client_with, method: str, path: str, who: Headers, origin: str
-) -> None:
-    client = client_with(CORS_ORIGINS=LISTED)
-    for answer in (from_origin(client, method, path, origin, **who), preflight(client, path, origin)):
-        assert f"{ALLOW}Origin" not in answer.headers
+    for method, path in OTHERS:
+        for answer in asked_from(client, method, path, LISTED):
+            granted = grants(answer)
+            assert granted.pop(f"{ALLOW}Origin") == LISTED, (method, path)
+            # Cookies and the like are nobody's to send.
+            assert granted.keys() <= {f"{ALLOW}Methods", f"{ALLOW}Headers"}, (method, path)
+        asked = preflight(client, path, LISTED, method, "authorization")
+        assert method.lower() in listed(asked.headers[f"{ALLOW}Methods"])
+        assert "authorization" in listed(asked.headers[f"{ALLOW}Headers"])
+        for origin in FOREIGN:
+            for answer in asked_from(client, method, path, origin):
+                assert f"{ALLOW}Origin" not in answer.headers, (method, path, origin)
+    for method, path in OUTSIDE:
+        for answer in asked_from(client, method, path, LISTED):
+            assert grants(answer) == {}, (method, path)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ENDS)
@@ -139,12 +145,6 @@ def test_the_token_route_stays_open_to_all_beside_listed_origins(
 ) -> None:
     answer = from_origin(client_with(CORS_ORIGINS=LISTED), method, path, origin)
     assert answer.headers.getlist(f"{ALLOW}Origin") == ["*"]
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/nothing"])
-def test_what_lies_outside_the_api_is_never_opened(client_with, path: str) -> None:
-    answer = from_origin(client_with(CORS_ORIGINS=LISTED), "GET", path, LISTED)
-    assert f"{ALLOW}Origin" not in answer.headers
 
 
 def test_an_origin_of_ipv6_is_taken_as_it_stands(client_with) -> None:

@@ -67,10 +67,6 @@ def test_the_page_learns_who_asks(client: FlaskClient, headers: Headers, who: tu
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_strangers_learn_nothing(client: FlaskClient) -> None:
-    assert_error(client.get("/api/user/self"), 401, "access token")
-
-
 def test_currency_and_quota_come_from_the_settings(client_with) -> None:
     html = client_with(CURRENCY="¥", QUOTA_PER_UNIT="1000").get("/").text
     assert (attribute(html, "data-currency"), attribute(html, "data-quota-per-unit")) == ("¥", "1000.0")

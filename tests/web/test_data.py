@@ -15,7 +15,6 @@ from tests.rows import (
     ALICE,
     ALICE_ID,
     BOB_ID,
-    GATEWAY,
     NOW,
     ROOT,
     Headers,
@@ -129,14 +128,6 @@ def test_what_cannot_be_read_is_refused_by_name(
     client: FlaskClient, path: str, headers: Headers, name: str, value: str
 ) -> None:
     assert_error(client.get(path, query_string={name: value}, headers=headers), 400, f"{name}: ")
-
-
-@pytest.mark.parametrize(
-    ("path", "headers", "status"),
-    [("/api/data/", {}, 401), ("/api/data/", ALICE, 403), ("/api/data/self", GATEWAY, 403)],
-)
-def test_nobody_else_sees_them(client: FlaskClient, path: str, headers: Headers, status: int) -> None:
-    assert_error(client.get(path, headers=headers), status, "")
 
 
 def test_hours_outlive_their_rows(client: FlaskClient, store: LogStore) -> None:

@@ -14,7 +14,6 @@ from logservice.store import accounts
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
 from tests.rows import (
-    ALICE,
     ALICE_ID,
     ALICE_KEY,
     ALICE_TOKEN_ID,
@@ -81,16 +80,6 @@ def test_gzip_is_unpacked(client: FlaskClient, encoding: str, content_type: str)
 def test_gzip_in_several_members_is_unpacked(client: FlaskClient) -> None:
     body = b"".join(gzip.compress(line + b"\n") for line in (lines(A), lines(B)))
     assert assert_ok(send(client, body, NDJSON, Content_Encoding="gzip"))["accepted"] == 2
-
-
-@pytest.mark.parametrize("headers", [GATEWAY, ROOT])
-def test_writers_and_administrators_may_post(client: FlaskClient, headers: dict[str, str]) -> None:
-    assert assert_ok(client.post("/api/log/", json=A, headers=headers))["accepted"] == 1
-
-
-def test_users_may_not(client: FlaskClient) -> None:
-    assert_error(client.post("/api/log/", json=A, headers=ALICE), 403, "writer")
-    assert assert_ok(client.get("/api/log/", headers=ROOT))["total"] == 0
 
 
 def test_an_acknowledged_event_is_in_rows_totals_and_statistics(client: FlaskClient) -> None:

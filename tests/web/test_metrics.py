@@ -24,7 +24,7 @@ from logservice.store.store import LogStore
 from logservice.web.metrics import Metrics
 from tests.answers import assert_error, assert_ok
 from tests.forking import Child
-from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, Headers, bearer, make_event, post
+from tests.rows import ALICE, GATEWAY, NOW, ROOT, Headers, bearer, make_event, post
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 SCRAPER = bearer("the-token-of-prometheus")
@@ -49,17 +49,6 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 
 # -- who may see it ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [({}, 401), (bearer("unknown"), 401), (bearer(ALICE_KEY), 401), (ALICE, 403), (GATEWAY, 403)],
-    ids=["nobody", "a stranger", "a key", "a user", "a writer"],
-)
-def test_nobody_but_administrators_sees_it_by_default(
-    client: FlaskClient, headers: Headers, status: int
-) -> None:
-    assert_error(client.get("/metrics", headers=headers), status, "")
 
 
 def test_a_token_of_its_own_opens_it_and_nothing_else(client_with: Any) -> None:

@@ -11,7 +11,7 @@ from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
-from tests.rows import ALICE, NOW, ROOT, contents, make_event, post
+from tests.rows import NOW, ROOT, contents, make_event, post
 
 REQUIRED = "target timestamp is required"
 #: An hour that is over, so that its buckets are whole.
@@ -153,12 +153,6 @@ def test_kept_usage_before_the_target_leaves_with_the_next_purge(client: FlaskCl
     assert quota(client) == 1
 
 
-def test_only_administrators_delete(client: FlaskClient) -> None:
-    post(client, make_event(created_at=HOUR))
-    assert client.delete(f"/api/log/?target_timestamp={NOW}").status_code == 401
-    assert left(client) == ["answered"]
-
-
 def test_a_second_purge_is_refused_while_one_is_running(client: FlaskClient, store: LogStore) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
     running = purging.carry_out(store, Purge(HOUR + 1), batch=3)
@@ -219,8 +213,3 @@ def test_a_purge_that_was_killed_is_not_running_once_its_mark_expired(
     next(killed)
     clock.now += 61
     assert assert_ok(client.get("/api/log/purge", headers=ROOT)) == {"running": False}
-
-
-@pytest.mark.parametrize(("headers", "status"), [({}, 401), (ALICE, 403)])
-def test_only_administrators_see_it(client: FlaskClient, headers: dict[str, str], status: int) -> None:
-    assert_error(client.get("/api/log/purge", headers=headers), status, "")

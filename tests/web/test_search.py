@@ -166,9 +166,3 @@ def test_before_goes_on_where_a_search_ended(client: FlaskClient, path: str, key
 @BOTH
 def test_a_search_needs_a_keyword(client: FlaskClient, path: str, query: str) -> None:
     assert_error(client.get(path + query, headers=ALICE if "self" in path else ROOT), 400, "keyword")
-
-
-def test_self_never_finds_other_users(client: FlaskClient) -> None:
-    post(client, make_event(content="hers"), make_bobs_event(content="his", model_name="his-model"))
-    for keyword in ("his", "h", "his-model", "consume"):
-        assert "his" not in search(client, keyword, "/api/log/self/search")

@@ -201,7 +201,7 @@ def _along_index(element: along_index, compiler: Any, **options: Any) -> str:
 def _ranges_sqlite(element: _Ranges, compiler: Any, **options: Any) -> str:
     given = compiler.process(element.clauses, **options)
     cells = (f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(_RANGE))
-    return f"(SELECT {', '.join(cells)} FROM json_each({given}))"  # noqa: S608 - the parameter's name
+    return f"(SELECT {', '.join(cells)} FROM json_each({given}))"  # nosec B608 # the parameter's name
 
 
 @compiles(_Ranges)
@@ -209,7 +209,7 @@ def _ranges(element: _Ranges, compiler: Any, **options: Any) -> str:
     given = compiler.process(element.clauses, **options)
     cells = (f"CAST(value ->> {place} AS BIGINT) AS {name}" for place, name in enumerate(_RANGE))
     source = f"jsonb_array_elements(CAST({given} AS JSONB)) AS given(value)"
-    return f"(SELECT {', '.join(cells)} FROM {source})"  # noqa: S608 - the parameter's name
+    return f"(SELECT {', '.join(cells)} FROM {source})"  # nosec B608 # the parameter's name
 
 
 @compiles(InOrder, "sqlite")
@@ -263,7 +263,7 @@ def _json_line(element: json_line, compiler: Any, **options: Any) -> str:
         for column in element.clauses
     )
     row = f"(SELECT {', '.join(cells)}) AS line"
-    return f"(SELECT CAST(row_to_json(line) AS TEXT) FROM {row})"  # noqa: S608 - columns
+    return f"(SELECT CAST(row_to_json(line) AS TEXT) FROM {row})"  # nosec B608 # columns
 
 
 @compiles(joined_lines, "sqlite")

@@ -33,6 +33,7 @@ from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 
 from ...errors import InvalidValue, Unavailable
+from ...folders import make_private
 from ..jobs import Claim
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
@@ -94,7 +95,7 @@ class SQLiteDialect(Dialect):
         return self.path.exists() and self.path.stat().st_size > 0
 
     def create(self, bring_up: Callable[[Connection], None]) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)
         if not self.path.exists():
             # Not to be opened beside SQLite: closing it would end all locks that this process has on it.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
