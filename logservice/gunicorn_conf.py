@@ -10,6 +10,7 @@ from logservice.config import Serving
 from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
+from logservice.open_files import connections_for
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
 
 # One line, not a traceback: whoever starts the service has to mend it.
@@ -25,6 +26,7 @@ bind = _settings.bind
 worker_class = "gthread"
 workers = _settings.workers
 threads = _settings.threads
+worker_connections = connections_for(threads)
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
