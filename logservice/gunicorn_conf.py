@@ -10,6 +10,7 @@ from logservice.config import Serving
 from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
+from logservice.open_files import connections_for
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
 from logservice.server_worker import Worker
 
@@ -27,6 +28,7 @@ worker_class = Worker
 Worker.client_timeout = _settings.client_timeout
 workers = _settings.workers
 threads = _settings.threads
+worker_connections = connections_for(threads)
 timeout = 60
 graceful_timeout = 30
 keepalive = 5

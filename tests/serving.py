@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from tests.leaks import assert_nothing_leaked
 TOKENS = {"root": "root-access-token-1", "gateway": "gateway-access-token-1", "alice": "alice-access-token-1"}
 #: How long the tests marked `load` go on.
 LOAD_SECONDS = float(os.environ.get("LOGSERVICE_TEST_LOAD_SECONDS", "10"))
+#: How gunicorn is told of the service.
+APP = "logservice.app:create_app()"
 ROLES = {"root": "admin", "gateway": "writer", "alice": "user"}
 
 
@@ -77,16 +81,24 @@ def send(
 
 @contextmanager
 def serving(
-    folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None = None, url: str | None = None
+    folder: Path,
+    *,
+    workers: int = 2,
+    environ: Mapping[str, str] | None = None,
+    url: str | None = None,
+    app: str = APP,
+    files: int | None = None,
 ) -> Iterator[Service]:
     """Serve a new database until the block ends; then stop and check that it stopped cleanly.
 
-    The database is the empty one at `url`, else a file in `folder`.
+    The database is the empty one at `url`, else a file in `folder`. `app` makes the application; no process
+    may have more than `files` open.
     """
     url = url or _file_url(folder)
     with closing(open_store(url)) as store:
         _create(store)
-    with _running(folder, free_port(), {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}, url) as found:
+    given = {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}
+    with _running(folder, free_port(), given, url, app=app, files=files) as found:
         yield found
 
 
@@ -102,11 +114,19 @@ def _file_url(folder: Path) -> str:
 
 
 @contextmanager
-def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> Iterator[Service]:
+def _running(
+    folder: Path,
+    port: int,
+    environ: Mapping[str, str],
+    url: str,
+    *,
+    app: str = APP,
+    files: int | None = None,
+) -> Iterator[Service]:
     command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
     with tempfile.NamedTemporaryFile(prefix="logservice-printed-") as output:
         process = subprocess.Popen(
-            [*command, "logservice.app:create_app()"],
+            [*command, app],
             env={
                 **os.environ,
                 "LOGSERVICE_INSTANCE_PATH": str(folder),
@@ -116,6 +136,7 @@ def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> I
             },
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=None if files is None else partial(_allow, files),
         )
         service = Service(port, folder, process, Path(output.name))
         try:
@@ -125,6 +146,10 @@ def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> I
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=40) == 0
         assert_nothing_leaked(folder, service.output.read_bytes())
+
+
+def _allow(files: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
 def open_store(url: str) -> LogStore:
