@@ -1,6 +1,6 @@
 """Every route under hostile requests on every engine: what is answered is documented, and never a mistake.
 
-LOGSERVICE_TEST_FUZZ_CASES=1000000 tries 5000 requests on each engine. They are the same ones each time.
+LOGSERVICE_TEST_FUZZ_CASES=1000000 tries 14,092 requests on each engine. They are the same ones each time.
 """
 
 from __future__ import annotations
