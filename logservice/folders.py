@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 
 def make_private(folder: Path) -> None:
     """Make a folder and those above it that are missing, whatever the umask; what is there stays as it is.
 
-    Raises OSError: FileExistsError where something else is.
+    But one that holds nothing except what git keeps it by is closed to others as well: `instance/` of a
+    checkout. Raises OSError: FileExistsError where something else is.
     """
     # Path.mkdir makes those above it as open as the umask lets it.
     if not folder.parent.exists():
         make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
+    if [entry.name for entry in folder.iterdir()] == [".gitignore"]:
+        # Somebody else's stays as open as they want it.
+        with contextlib.suppress(PermissionError):
+            folder.chmod(0o700)

@@ -10,7 +10,9 @@ from logservice.config import Serving
 from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
+from logservice.open_files import connections_for
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
+from logservice.server_worker import Worker
 
 # One line, not a traceback: whoever starts the service has to mend it.
 try:
@@ -22,9 +24,11 @@ except InvalidValue as error:
 bind = _settings.bind
 
 # Threads wait for the database cheaply; a second process uses a second core, and survives the first.
-worker_class = "logservice.server_worker.Worker"
+worker_class = Worker
+Worker.client_timeout = _settings.client_timeout
 workers = _settings.workers
 threads = _settings.threads
+worker_connections = connections_for(threads)
 timeout = 60
 graceful_timeout = 30
 keepalive = 5

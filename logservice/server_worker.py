@@ -1,19 +1,102 @@
-"""Gunicorn's worker process as this service runs it: it ends soon after its master was killed."""
+"""Gunicorn's worker with threads: it ends with its master, and lets no client keep a thread for long.
+
+Gunicorn waits for the rest of a request without end, and a thread that waits serves nobody else: as many
+clients as there are threads, each with a byte now and then, would keep everybody out. And once its master was
+killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
+grace period, in which no other master can start.
+"""
 
 from __future__ import annotations
 
-from gunicorn.workers.gthread import ThreadWorker
+import contextlib
+import errno
+import socket
+import struct
+import time
+from typing import Any
+
+from gunicorn.http.errors import ParseException
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+#: Seconds for the headers. They come from anybody, and fit into a few packets.
+HEADERS = 10
 
 
 class Worker(ThreadWorker):
-    """A worker with threads that stops when its master is gone, as it does at a SIGTERM.
+    """Stops reading from a client whose request is not there in time; then it is as if that had hung up."""
 
-    That is two seconds after it has answered what it had begun. Gunicorn's own only takes no new connections:
-    it goes on with those that are busy, and so keeps the port for the whole grace period, in which nobody is
-    answered who comes anew, and no other master can start.
-    """
+    #: Seconds for a body behind its headers, and for each part of an answer to be taken.
+    client_timeout = 60
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Begin without clients."""
+        super().__init__(*args, **kwargs)
+        #: Until when what a connection sends has to be there, and what reads the body, once there may be one.
+        self._awaited: dict[TConn, tuple[float, Any]] = {}
+
+    def handle(self, conn: TConn) -> Any:
+        """Read and answer one request, in a thread of its own."""
+        # A client that takes none of its answer: sending fails then, and the thread is free.
+        seconds = struct.pack("ll", self.client_timeout, 0)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        self._await(conn, min(HEADERS, self.client_timeout))
+        try:
+            return super().handle(conn)
+        finally:
+            self._awaited.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer a request whose headers are there; its body is read meanwhile."""
+        self._await(conn, self.client_timeout, req.body.reader)
+        req.body.reader = _Reader(req.body.reader)
+        return super().handle_request(req, conn)
+
+    def notify(self) -> None:
+        """Tell gunicorn that this worker lives, as its main thread does every second; see who is late."""
+        super().notify()
+        now = time.monotonic()
+        for conn, (deadline, reader) in list(self._awaited.items()):
+            if now >= deadline:
+                self._awaited.pop(conn, None)
+                if not _has_arrived(reader):
+                    _stop_reading(conn.sock)
 
     def is_parent_alive(self) -> bool:
-        """Whether the master is there; without it this worker is stopping."""
+        """Whether the master is there; without it this worker stops, as it does at a SIGTERM.
+
+        That is two seconds after it has answered what it had begun.
+        """
         self.alive = self.alive and super().is_parent_alive()
         return self.alive
+
+    def _await(self, conn: TConn, seconds: float, reader: Any = None) -> None:
+        self._awaited[conn] = (time.monotonic() + seconds, reader)
+
+
+class _Reader:
+    """Reads a body as gunicorn's reader does; chunks that are none end it, as if the client had hung up.
+
+    Gunicorn's own errors for them mean nothing to an application, which would take them for its own mistakes.
+    """
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        try:
+            content: bytes = self._reader.read(size)
+        except ParseException as error:
+            raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
+        return content
+
+
+def _has_arrived(reader: Any) -> bool:
+    """Whether a body was read to its end, be it of a known length or in chunks; before its headers, no."""
+    return getattr(reader, "length", -1) == 0 or getattr(reader, "parser", ...) is None
+
+
+def _stop_reading(sock: socket.socket) -> None:
+    """End what is read from a socket; an answer can still be sent."""
+    with contextlib.suppress(OSError):
+        # That of TLS would end the encryption as well.
+        socket.socket.shutdown(sock, socket.SHUT_RD)

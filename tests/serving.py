@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from tests.leaks import assert_nothing_leaked
 TOKENS = {"root": "root-access-token-1", "gateway": "gateway-access-token-1", "alice": "alice-access-token-1"}
 #: How long the tests marked `load` go on.
 LOAD_SECONDS = float(os.environ.get("LOGSERVICE_TEST_LOAD_SECONDS", "10"))
+#: How gunicorn is told of the service.
+APP = "logservice.app:create_app()"
 ROLES = {"root": "admin", "gateway": "writer", "alice": "user"}
 
 
@@ -85,15 +89,23 @@ def send(
 
 @contextmanager
 def serving(
-    folder: Path, *, workers: int = 2, environ: Mapping[str, str] | None = None, url: str | None = None
+    folder: Path,
+    *,
+    workers: int = 2,
+    environ: Mapping[str, str] | None = None,
+    url: str | None = None,
+    app: str = APP,
+    files: int | None = None,
 ) -> Iterator[Service]:
     """Serve a new database until the block ends; then stop and check that it stopped cleanly.
 
-    The database is the empty one at `url`, else a file in `folder`.
+    The database is the empty one at `url`, else a file in `folder`. `app` makes the application; no process
+    may have more than `files` open.
     """
     url = url or _file_url(folder)
     create(url)
-    with _running(folder, free_port(), {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}, url) as found:
+    given = {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}
+    with _running(folder, free_port(), given, url, app=app, files=files) as found:
         yield found
 
 
@@ -109,9 +121,17 @@ def _file_url(folder: Path) -> str:
 
 
 @contextmanager
-def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> Iterator[Service]:
+def _running(
+    folder: Path,
+    port: int,
+    environ: Mapping[str, str],
+    url: str,
+    *,
+    app: str = APP,
+    files: int | None = None,
+) -> Iterator[Service]:
     with tempfile.NamedTemporaryFile(prefix="logservice-printed-") as output:
-        service = start(folder, port, environ, url, output=Path(output.name))
+        service = start(folder, port, environ, url, output=Path(output.name), app=app, files=files)
         try:
             wait_until_ready(service)
             yield service
@@ -121,12 +141,21 @@ def _running(folder: Path, port: int, environ: Mapping[str, str], url: str) -> I
         assert_nothing_leaked(folder, service.output.read_bytes())
 
 
-def start(folder: Path, port: int, environ: Mapping[str, str], url: str, *, output: Path) -> Service:
+def start(
+    folder: Path,
+    port: int,
+    environ: Mapping[str, str],
+    url: str,
+    *,
+    output: Path,
+    app: str = APP,
+    files: int | None = None,
+) -> Service:
     """Start a service on a database that has its tables; whoever does so stops it as well."""
     command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
     with output.open("ab") as printed:
         process = subprocess.Popen(
-            [*command, "logservice.app:create_app()"],
+            [*command, app],
             env={
                 **os.environ,
                 "LOGSERVICE_INSTANCE_PATH": str(folder),
@@ -136,8 +165,13 @@ def start(folder: Path, port: int, environ: Mapping[str, str], url: str, *, outp
             },
             stdout=printed,
             stderr=subprocess.STDOUT,
+            preexec_fn=None if files is None else partial(_allow, files),
         )
     return Service(port, folder, process, output)
+
+
+def _allow(files: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
 def open_store(url: str) -> LogStore:

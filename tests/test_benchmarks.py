@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks import recording
+from benchmarks import endurance, recording
 from benchmarks.__main__ import main
 from benchmarks.choices import choose
 from benchmarks.figures import Figure, Goal, percentile
@@ -78,6 +78,29 @@ def test_the_wait_of_the_clients_caller_is_measured_beside_a_loop_without_one(
     lines = capsys.readouterr().out.splitlines()
     assert [line[:16].strip() for line in lines[::2]] == ["json.dumps", "nobody listens", "service hangs"]
     assert all("p99" in line and "over 1 ms" in line for line in lines)
+
+
+def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> None:
+    given = ["--rows", "200", "--minutes", "0.03", "--share", "0.1", "--folder", str(tmp_path)]
+    result = CliRunner().invoke(endurance.main, given)
+    assert result.exit_code == 0, result.output
+    for said in (
+        "post   200:",
+        "read   200:",
+        "VmRSS ",
+        "RssAnon",
+        "MB/hour",
+        "no failure: 0",
+        "p99 of reads",
+    ):
+        assert said in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slope_is_that_of_the_line_between_the_values() -> None:
+    assert endurance.slope([0, 1, 2, 3], [5, 7, 9, 11]) == 2
+    assert endurance.slope([0, 1, 2, 3], [5, 7, 7, 5]) == 0
+    assert endurance.slope([4], [5]) == 0
 
 
 def test_a_run_ends_well_and_leaves_only_results(finished: Result, folder: Path) -> None:

@@ -67,6 +67,7 @@ WRONG = {
     "BIND": ("8123", "'8123' is neither HOST:PORT nor unix:PATH, such as 127.0.0.1:8123"),
     "WORKERS": ("two", "'two' is not a whole number from 1"),
     "THREADS": ("0", "'0' is not a whole number from 1"),
+    "CLIENT_TIMEOUT": ("1m", "'1m' is not a whole number from 1"),
     "LOG_LEVEL": ("verbose", "'verbose' is none of debug, info, warning, error, critical"),
     "ACCESS_LOG": ("xml", "'xml' is none of text, json, off"),
 }

@@ -24,11 +24,7 @@ def no_umask() -> Iterator[None]:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    return {
-        str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode)
-        for path in folder.rglob("*")
-        if not path.is_symlink()
-    }
+    return {str(path.relative_to(folder)): mode(path) for path in folder.rglob("*") if not path.is_symlink()}
 
 
 def use(service: Service) -> None:
@@ -77,18 +73,26 @@ def test_all_that_is_written_is_its_owner_s_alone(tmp_path: Path) -> None:
     assert found["figures"] == found["figures/of/workers"] == 0o700
 
 
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 @pytest.mark.usefixtures("no_umask")
-def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
-    tmp_path.chmod(0o750)
-    make_private(tmp_path / "a" / "b")
-    make_private(tmp_path / "a" / "b")
-    assert [
-        stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b")
-    ] == [
-        0o750,
-        0o700,
-        0o700,
-    ]
+def test_a_folder_that_is_there_and_in_use_keeps_its_mode(tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    used.mkdir(mode=0o750)
+    make_private(used / "a" / "b")
+    make_private(used)
+    assert (mode(used), mode(used / "a"), mode(used / "a" / "b")) == (0o750, 0o700, 0o700)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_the_folder_of_a_checkout_is_closed_at_the_first_start(tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    instance.mkdir(mode=0o755)
+    (instance / ".gitignore").write_text("*\n")
+    assert_done(invoke(instance, "init-db"))
+    assert mode(instance) == 0o700
 
 
 def test_every_start_makes_secrets_of_its_own_and_keeps_their_hashes_alone(tmp_path: Path) -> None:

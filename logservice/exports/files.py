@@ -42,8 +42,11 @@ def _taking_its_name(path: Path, refused: str | None) -> Iterator[Path]:
         # Somebody may have taken the name meanwhile.
         _refuse_taken(path, refused)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError) and error.strerror and error.filename is None:
+            # To write knows no names, and there may be several disks.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     finally:
         os.close(number)

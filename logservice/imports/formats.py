@@ -54,8 +54,6 @@ class Format:
             yield Entry(lines.number, partial(read, line) if line.strip() else None)
 
     def _of_csv(self, lines: HashedLines) -> Iterator[Entry]:
-        # Python's own limit is shorter than what a cell of ours may hold.
-        csv.field_size_limit(LONGEST_LINE)
         rows = csv.reader(line.decode(errors="surrogateescape") for line in lines)
         while True:
             try:
@@ -85,9 +83,9 @@ def recognise(
 ) -> Format:
     """Return the format of a file by its first line, and by what is known already.
 
-    Raises InvalidValue for a header that has columns nobody knows.
+    Raises InvalidValue for a header that cannot be read, or has columns nobody knows.
     """
-    name = name or ("csv" if "created_at" in _columns(first) else "ndjson")
+    name = name or ("csv" if "created_at" in _columns_if_any(first) else "ndjson")
     names = _columns(first) if name == "csv" else _names(first)
     if flavour is None and not is_ours:
         flavour = gateways.recognise_fields(names)
@@ -101,12 +99,24 @@ def may_hold_events(beginning: bytes) -> bool:
     lines = [line.strip() for line in beginning.removeprefix(BOM_UTF8).splitlines() if line.strip()][:_MOST]
     if not lines or any(line.startswith(b"{") for line in lines):
         return True
-    columns = [name.strip() for name in _columns(lines[0])]
+    columns = [name.strip() for name in _columns_if_any(lines[0])]
     return "created_at" in columns or gateways.recognise_fields(columns) is not None
 
 
+def _columns_if_any(line: bytes) -> list[str]:
+    try:
+        return _columns(line)
+    except InvalidValue:
+        return []
+
+
 def _columns(header: bytes) -> list[str]:
-    return next(csv.reader([header.decode(errors="replace")]), [])
+    # Python's own limit is shorter than what a cell of ours may hold.
+    csv.field_size_limit(LONGEST_LINE)
+    try:
+        return next(csv.reader([header.decode(errors="replace")]), [])
+    except csv.Error as error:
+        raise InvalidValue(f"the header cannot be read as CSV ({error})") from None
 
 
 def _names(line: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import BinaryIO, NamedTuple
@@ -27,7 +28,7 @@ class HashedLines:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
         self._hash = sha256()
         self._before = Mark(0, sha256().hexdigest())
         self.offset = 0
@@ -36,7 +37,7 @@ class HashedLines:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield lines; one that is too long is cut off just above the limit."""
-        while line := self._waiting.pop(0) if self._waiting else self._file.readline(LONGEST_LINE + 1):
+        while line := self._waiting.popleft() if self._waiting else self._file.readline(LONGEST_LINE + 1):
             if not line.endswith(b"\n"):
                 self._before = self.mark()
             self._pass(line)

@@ -24,6 +24,10 @@ NO_CALLS = frozenset({"create_agent", "invoke_agent", "invoke_workflow", "execut
 MOST_NANOSECONDS = 2**64 - 1
 
 
+class TooMany(ValueError):
+    """A request holds more of something than may come at once; the text says of what."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """What is read of a span, whichever encoding it came in.

@@ -11,10 +11,15 @@ from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
-from .otlp import WANTED, Span
+from . import protobuf_wire
+from .otlp import WANTED, Span, TooMany
 
 _SERVICE = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 _ERROR = 2
+#: A request of up to so many bytes takes 100 MB at most, whatever is in it: it need not be walked beforehand.
+_HARMLESS = 2**20
+#: With the 100 MB or so that their texts take, so many take 300. Spans that are meant have 18 bytes for each.
+_MOST_MESSAGES = 2_000_000
 _SCALARS = frozenset({"string_value", "bool_value", "int_value", "double_value"})
 #: The tag of a Status' second field, `message`, which is text.
 _MESSAGE = b"\x12"
@@ -28,9 +33,15 @@ def is_installed() -> bool:
         return False
 
 
-def spans(content: bytes) -> Iterator[Span]:
-    """Yield the spans of an encoded ExportTraceServiceRequest. Raises ValueError if it is none."""
+def spans(content: bytes, *, most: int) -> Iterator[Span]:
+    """Yield the spans of an encoded ExportTraceServiceRequest.
+
+    Raises ValueError if it is none, and TooMany for more spans than `most`, or more of anything than memory
+    should have to hold, before any of it is built.
+    """
     request = import_module(_SERVICE).ExportTraceServiceRequest()
+    if len(content) > _HARMLESS:
+        _refuse_too_many(content, request.DESCRIPTOR, most)
     try:
         request.ParseFromString(content)
     except import_module("google.protobuf.message").DecodeError as error:
@@ -41,6 +52,17 @@ def spans(content: bytes) -> Iterator[Span]:
         for scope_spans in resource_spans.scope_spans:
             for raw in scope_spans.spans:
                 yield _span(raw, next(index), service)
+
+
+def _refuse_too_many(content: bytes, descriptor: Any, most: int) -> None:
+    found = 0
+    types = protobuf_wire.messages(content, protobuf_wire.kind(descriptor))
+    for number, name in enumerate(types, start=1):
+        found += name == "Span"
+        if found > most:
+            raise TooMany(f"more than {most} spans in one post")
+        if number > _MOST_MESSAGES:
+            raise TooMany(f"more than {_MOST_MESSAGES} messages in one post")
 
 
 def response(rejected: int, message: str) -> bytes:

@@ -31,10 +31,10 @@ from sqlalchemy import (
 
 from ..errors import AlreadyExists, InvalidValue, NotFound
 from .filters import OneOf
+from .jobs import Claim
 from .prepared import Reader, prepared
 from .records import hash_key, key_hashes
 from .tables import tokens, users
-from .writer import Claim
 
 Role = Literal["user", "admin", "writer"]
 ROLES: tuple[str, ...] = get_args(Role)

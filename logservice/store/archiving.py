@@ -20,12 +20,12 @@ from . import archived_usage, dialects, filters, ids, kept_usage, retained, rete
 from .buckets import QUARTER
 from .dialects import Dialect
 from .ids import IdRange
+from .jobs import Claim
 from .kept_usage import Usage
 from .recording import week_claim
 from .retained import Trace
 from .store import LogStore
 from .tables import imports, records, site
-from .writer import Claim
 
 #: What is summed to compare a file with the log.
 COMPARED = ("rows", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")

@@ -9,8 +9,8 @@ from typing import Self
 
 from ..errors import Unavailable
 from . import marks
+from .jobs import Claim
 from .store import LogStore
-from .writer import Claim
 
 log = logging.getLogger("logservice")
 

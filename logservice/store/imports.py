@@ -16,11 +16,11 @@ from sqlalchemy import Connection, func, insert, select, update
 from ..errors import Conflict
 from . import accounts, kept_ids, recording, retention
 from .gateway_accounts import GatewayToken, GatewayUser, take_over
+from .jobs import Claim
 from .recording import week_claims
 from .records import Record
 from .store import LogStore
 from .tables import imports, users
-from .writer import Claim
 
 _CLAIM = Claim("imports")
 _ELSEWHERE = "the same source is being imported by somebody else; try again when that is done"

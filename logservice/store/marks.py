@@ -16,7 +16,8 @@ from sqlalchemy import Connection, delete, insert, select
 from ..errors import Conflict
 from .tables import marks
 
-#: Seconds after which a mark that was not renewed is taken for that of a killed process.
+#: Seconds after which a mark that was not renewed is taken for that of a killed process. One that would last
+#: twice as long is taken for it as well: the clock was set back since, and whoever lives soon renews it.
 LIFETIME = 60
 
 
@@ -30,7 +31,7 @@ def hold(
 ) -> None:
     """Take or renew a mark, saying how far the work is. Raises Conflict while somebody else holds it."""
     held = connection.execute(select(marks).where(marks.c.name == name)).one_or_none()
-    if held is not None and held.owner != owner and held.expires_at > now:
+    if held is not None and held.owner != owner and now < held.expires_at <= now + 2 * LIFETIME:
         raise Conflict(
             f"a {name} is running already; try again when it is done, or in a minute if it was killed"
         )
@@ -41,7 +42,8 @@ def hold(
 
 def progress(connection: Connection, name: str, *, now: int) -> dict[str, Any] | None:
     """Return how far work is that is under way; None where none is, or none that says so."""
-    said = connection.scalar(select(marks.c.progress).where(marks.c.name == name, marks.c.expires_at > now))
+    lasts = marks.c.expires_at.between(now + 1, now + 2 * LIFETIME)
+    said = connection.scalar(select(marks.c.progress).where(marks.c.name == name, lasts))
     return None if said is None else dict(orjson.loads(said))
 
 

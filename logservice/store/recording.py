@@ -13,9 +13,9 @@ from . import contents, idempotency, identities, ids, kept_ids, kept_usage, roll
 from .dialects import Dialect
 from .idempotency import IdempotencyKey
 from .ids import IdRange
+from .jobs import Claim
 from .records import Record
 from .tables import records
-from .writer import Claim
 
 _columns = itemgetter(*(column.name for column in records.c))
 

@@ -24,6 +24,7 @@ MAX_TEXT = 64 * 1024
 #: How far in the future `created_at` may lie, in seconds: clocks differ, milliseconds are a mistake.
 FUTURE = 86400
 MAX_DEPTH = 32
+_LONGEST_SPELLING = 8 * MAX_TEXT  # not even decoded beyond: written anew, a text takes a sixth at least
 _NO_OBJECT = "other: neither an object nor the JSON text of one"
 
 # The descriptions are what a refused event is told.
@@ -232,6 +233,8 @@ def other_text(value: Any) -> str:
 
 def _written_anew(text: bytes) -> str:
     """Return the JSON text of an object, or of null, as this service writes it."""
+    if len(text) > _LONGEST_SPELLING:
+        raise InvalidValue(f"other: longer than {MAX_TEXT} bytes, however it is written")
     value = _load(text)
     if value is None:
         return ""

@@ -18,12 +18,12 @@ from . import contents, filters, ids, retained, rollups, sums
 from .dialects import Dialect
 from .filters import Filters
 from .ids import IdRange
+from .jobs import Claim
 from .prepared import Reader
 from .queries import Query
 from .rollups import Hours
 from .scope import Scope
 from .tables import records, site
-from .writer import Claim
 
 #: What a purge has for itself, and so does whoever changes usage that purges kept.
 CLAIM = Claim("purge")

@@ -16,9 +16,9 @@ from sqlalchemy import table as named_table
 
 from ..errors import Unavailable
 from . import forks
+from .jobs import Claim
 from .prepared import Reader, prepared
 from .tables import contents, metadata, records
-from .writer import Claim
 
 #: Creates tables in partitions, or refuses.
 Partition = Callable[[Connection, Sequence[Table]], None]

@@ -19,6 +19,7 @@ from . import accounts, dialects, forks, ids, pages, recording, retention, rollu
 from .accounts import User
 from .filters import Filters
 from .idempotency import IdempotencyKey
+from .jobs import Claim
 from .largest import Largest, largest
 from .observing import Observer
 from .pages import Cursor, Page, Rows
@@ -29,7 +30,7 @@ from .records import Record
 from .scope import Scope
 from .tables import records
 from .usage import Grouping, Usage, usage
-from .writer import Claim, GroupCommitWriter
+from .writer import GroupCommitWriter
 
 T = TypeVar("T")
 log = logging.getLogger("logservice")

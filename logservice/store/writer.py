@@ -8,24 +8,21 @@ instead of sixteen.
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from ..errors import Unavailable
+from .jobs import Claim, Item, Job, Result, State, Work
 from .observing import Observer
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 log = logging.getLogger("logservice")
 
 #: More pieces of work than this are left for the next commit, so that the first need not wait for the last.
@@ -33,17 +30,6 @@ MOST_PER_COMMIT = 256
 #: Long work gives way after each piece until nobody has written for so many seconds: time enough for a client
 #: that just got its answer to come back.
 QUIET_SECONDS = 0.02
-
-#: Does work for several items at once and returns a result for each, in order; an exception among the results
-#: is raised for that item alone. It may be called again with fewer items after a transaction that failed.
-Work = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
-
-
-class Claim(NamedTuple):
-    """What a piece of work must have for itself, or may share, among all writers until it is committed."""
-
-    name: str
-    shared: bool = False
 
 
 class Writing(Protocol):
@@ -70,31 +56,8 @@ class Writing(Protocol):
     def release(self) -> None:
         """Let go of the connection, in a turn of our own."""
 
-
-class _State(enum.Enum):
-    QUEUED = 1
-    TAKEN = 2
-    WITHDRAWN = 3
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """A piece of work, and later its result or its error."""
-
-    work: Work[Any, Any]
-    item: Any
-    claims: frozenset[Claim]
-    is_long: bool
-    since: float = field(default_factory=time.monotonic)
-    state: _State = _State.QUEUED
-    done: threading.Event = field(default_factory=threading.Event)
-    result: Any = None
-    error: Exception | None = None
-
-    def settle(self, outcome: Any) -> None:
-        """Take a result, or an exception in its place."""
-        failed = isinstance(outcome, Exception)
-        self.error, self.result = (outcome, None) if failed else (None, outcome)
+    def meets_all(self, error: Exception) -> bool:
+        """Whether an error would meet any work just now, so that to try it piece by piece is in vain."""
 
 
 class _WorkFailed(Exception):
@@ -111,8 +74,8 @@ class GroupCommitWriter:
     def __init__(self, writing: Writing, observer: Observer | None = None) -> None:
         self._writing = writing
         self._observer = observer or Observer()
-        self._queue: deque[_Job] = deque()
-        self._long: deque[_Job] = deque()
+        self._queue: deque[Job] = deque()
+        self._long: deque[Job] = deque()
         # Since when nobody else has written, and until when long work gives way if somebody does.
         self._quiet_since = 0.0
         self._long_is_due = 0.0
@@ -133,11 +96,12 @@ class GroupCommitWriter:
     ) -> Result:
         """Have `work` done for an item and return its result after the commit.
 
-        Work that is not taken up within `timeout` seconds is withdrawn and Unavailable raised; work that was
-        taken up is awaited. An error of `work` itself is raised here, its writes being undone. Work that
-        takes long gets a commit of its own; then it gives way to all who write, up to twice the time it took.
+        Work that is not taken up within `timeout` seconds, in a transaction that has begun and has its
+        claims, is withdrawn and Unavailable raised; work that was taken up is awaited. An error of `work`
+        itself is raised here, its writes being undone. Work that takes long gets a commit of its own; then it
+        gives way to all who write, up to twice the time it took.
         """
-        job = _Job(work, item, frozenset(claims), is_long)
+        job = Job(work, item, frozenset(claims), is_long)
         with self._changed:
             (self._long if is_long else self._queue).append(job)
             self._start()
@@ -193,11 +157,11 @@ class GroupCommitWriter:
             self._thread = threading.Thread(target=self._loop, name="logservice-writer", daemon=True)
             self._thread.start()
 
-    def _withdraw(self, job: _Job) -> bool:
+    def _withdraw(self, job: Job) -> bool:
         with self._changed:
-            if job.state is _State.QUEUED:
-                job.state = _State.WITHDRAWN
-            return job.state is _State.WITHDRAWN
+            if job.state is State.QUEUED:
+                job.state = State.WITHDRAWN
+            return job.state is State.WITHDRAWN
 
     def _loop(self) -> None:
         while self._thread is threading.current_thread():
@@ -236,27 +200,31 @@ class GroupCommitWriter:
             self._quiet_since = now
         return now - self._quiet_since >= QUIET_SECONDS
 
-    def _take(self) -> list[_Job]:
+    def _take(self) -> list[Job]:
         """Take what is committed together: all short work, or a piece of long work that is due."""
         with self._changed:
             is_long = bool(self._long) and (not self._queue or time.monotonic() >= self._long_is_due)
             waiting, most = (self._long, 1) if is_long else (self._queue, MOST_PER_COMMIT)
-            taken: list[_Job] = []
+            taken: list[Job] = []
             while waiting and len(taken) < most and self._goes_with(taken, waiting[0]):
                 job = waiting.popleft()
-                if job.state is _State.QUEUED:
-                    job.state = _State.TAKEN
+                if job.state is State.QUEUED:
                     taken.append(job)
             return taken
 
-    def _goes_with(self, taken: Sequence[_Job], job: _Job) -> bool:
+    def _take_up(self, jobs: Iterable[Job]) -> list[Job]:
+        """Leave out what was withdrawn while the transaction waited for others to let it begin."""
+        with self._changed:
+            return [job for job in jobs if job.take_up()]
+
+    def _goes_with(self, taken: Sequence[Job], job: Job) -> bool:
         """Whether work may share a transaction: where others write at once, only work that is done together.
 
         Each kind of work locks in an order of its own, and two in a row could meet others crosswise.
         """
         return self._writing.one_writer or not taken or taken[0].work == job.work
 
-    def _use(self, jobs: list[_Job]) -> None:
+    def _use(self, jobs: list[Job]) -> None:
         """Do work in a turn, tidying up when nobody waits for an answer: after short work and before long."""
         if not any(job.is_long for job in jobs):
             self._commit(jobs)
@@ -269,7 +237,7 @@ class GroupCommitWriter:
         now = time.monotonic()
         self._long_is_due = now + 2 * (now - began)
 
-    def _tell(self, jobs: Sequence[_Job], began: float) -> None:
+    def _tell(self, jobs: Sequence[Job], began: float) -> None:
         """Tell the observer of a commit, once those who waited for it were let go."""
         now = time.monotonic()
         try:
@@ -283,14 +251,14 @@ class GroupCommitWriter:
         except Exception:
             log.exception("the database could not be tidied up; what was committed stands")
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> None:
         """Do all work in one transaction; where any of it fails, again, piece by piece."""
         began = time.monotonic()
         try:
             try:
                 self._in_transaction(jobs, self._together)
-            except _WorkFailed:
-                if len(jobs) == 1:
+            except _WorkFailed as failure:
+                if len(jobs) == 1 or self._writing.meets_all(failure.error):
                     raise
                 if not self._writing.one_writer:
                     for job in jobs:
@@ -303,30 +271,31 @@ class GroupCommitWriter:
             # The commit itself failed, and may have reached the disk all the same: never do this work twice.
             _fail(jobs, error)
         else:
-            for job in jobs:
+            done = [job for job in jobs if job.state is State.TAKEN]
+            for job in done:
                 job.done.set()
-            if jobs:
-                self._tell(jobs, began)
+            if done:
+                self._tell(done, began)
 
-    def _in_transaction(self, jobs: list[_Job], do: Callable[[Connection, Sequence[_Job]], None]) -> None:
+    def _in_transaction(self, jobs: list[Job], do: Callable[[Connection, Sequence[Job]], None]) -> None:
         if not jobs:
             return
         claims = frozenset[Claim]().union(*(job.claims for job in jobs))
         with self._writing.transaction() as connection:
             self._writing.claim(connection, claims)
             try:
-                do(connection, jobs)
+                do(connection, self._take_up(jobs))
             except Exception as error:
                 raise _WorkFailed(error) from error
 
     @staticmethod
-    def _together(connection: Connection, jobs: Sequence[_Job]) -> None:
+    def _together(connection: Connection, jobs: Sequence[Job]) -> None:
         for work, group in groupby(jobs, key=lambda job: job.work):
             some = list(group)
             for job, outcome in zip(some, work(connection, [job.item for job in some]), strict=True):
                 job.settle(outcome)
 
-    def _one_by_one(self, connection: Connection, jobs: Sequence[_Job]) -> None:
+    def _one_by_one(self, connection: Connection, jobs: Sequence[Job]) -> None:
         """Do each piece in a SAVEPOINT of its own, so that a bad one does not fail its neighbours."""
         for job in jobs:
             savepoint = connection.begin_nested()
@@ -339,7 +308,7 @@ class GroupCommitWriter:
                 job.settle(error)
 
 
-def _fail(jobs: Iterable[_Job], error: Exception) -> None:
+def _fail(jobs: Iterable[Job], error: Exception) -> None:
     for job in jobs:
         job.settle(error)
         job.done.set()

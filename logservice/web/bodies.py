@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
+from .. import json_bounds
 from .auth import asks_host
 from .responses import ApiError
 from .state import current_state
@@ -22,6 +25,11 @@ _LINES = "application/x-ndjson"
 _GZIP = 16 + zlib.MAX_WBITS
 #: More events than this in one body would keep other writers waiting for too long.
 MOST_EVENTS = 100_000
+#: Programs that pack in parts make large ones; to unpack an empty one takes time and gives nothing.
+MOST_MEMBERS = 10_000
+_PIECE = 2**16
+_LINE = re.compile(rb"[^\n]+")
+_CUT_OFF = "body: ended too early, or its chunks are malformed"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -59,14 +67,21 @@ def events(body: Body, *, lines_unlabelled: bool = False) -> Sequence[Any]:
     """
     found = _events(body, lines_unlabelled=lines_unlabelled)
     if len(found) > MOST_EVENTS:
-        raise ApiError(413, f"body: {len(found)} events are more than {MOST_EVENTS} in one post")
+        raise ApiError(413, f"body: more than {MOST_EVENTS} events in one post")
     return found
+
+
+def refuse_too_much(content: bytes) -> None:
+    """Refuse JSON that would take far more memory decoded than it is long. Raises ApiError 413."""
+    if json_bounds.holds_too_much(content):
+        raise ApiError(413, f"body: more than {json_bounds.MOST_VALUES} values in one post")
 
 
 def _events(body: Body, *, lines_unlabelled: bool) -> Sequence[Any]:
     content = body.content.strip()
     if not content:
         raise ApiError(400, "body: empty; an event, an array of events or lines of them are expected")
+    refuse_too_much(content)
     if body.in_lines:
         return _lines(content)
     try:
@@ -102,7 +117,9 @@ def decoded(event: Any) -> Any:
 
 
 def _lines(content: bytes) -> list[bytes | msgspec.Raw]:
-    return [line for line in content.split(b"\n") if line.strip()]
+    """Return the lines that hold something, and no more of them than tell that they are too many."""
+    lines = (found[0] for found in _LINE.finditer(content) if found[0].strip())
+    return [*islice(lines, MOST_EVENTS + 1)]
 
 
 def _received(limit: int) -> bytes:
@@ -116,9 +133,12 @@ def _received(limit: int) -> bytes:
     try:
         content = request.get_data(cache=False)
     except ClientDisconnected:
-        raise ApiError(400, "body: ended too early") from None
+        raise ApiError(400, _CUT_OFF) from None
     if len(content) > limit:
         raise ApiError(413, f"body: longer than {limit} bytes")
+    # Gunicorn says that a body is over, not whether all of it came, and half of some lines is not malformed.
+    if len(content) < (request.content_length or 0):
+        raise ApiError(400, _CUT_OFF)
     return content
 
 
@@ -129,20 +149,32 @@ def _unpacked(content: bytes, limit: int) -> bytes:
     if encoding not in ("gzip", "x-gzip"):
         raise ApiError(415, f"Content-Encoding: {encoding[:40]} is neither gzip nor identity")
     try:
-        return _gunzip(content, limit)
+        return gunzip(content, limit)
     except zlib.error:
         raise ApiError(400, "body: not valid gzip") from None
 
 
-def _gunzip(content: bytes, limit: int) -> bytes:
-    """Unpack a gzip body, stopping as soon as it exceeds the limit."""
-    unpacked = bytearray()
-    while content:
-        member = zlib.decompressobj(_GZIP)
-        unpacked += member.decompress(content, limit - len(unpacked) + 1)
+def gunzip(content: bytes, limit: int) -> bytes:
+    """Unpack a gzip body, stopping as soon as it exceeds the limit. Raises ApiError or zlib.error."""
+    packed, unpacked = memoryview(content), bytearray()
+    for _ in range(MOST_MEMBERS):
+        if not packed:
+            return bytes(unpacked)
+        packed = packed[_unpack_member(packed, unpacked, limit) :]
+    raise ApiError(413, f"body: more than {MOST_MEMBERS} members of gzip")
+
+
+def _unpack_member(packed: memoryview, unpacked: bytearray, limit: int) -> int:
+    """Unpack the first member onto the end of what is there; return how long it is packed.
+
+    Piece by piece: what lies behind a member is copied when it ends.
+    """
+    member = zlib.decompressobj(_GZIP)
+    for start in range(0, len(packed), _PIECE):
+        piece = packed[start : start + _PIECE]
+        unpacked += member.decompress(piece, limit - len(unpacked) + 1)
         if len(unpacked) > limit:
             raise ApiError(413, f"body: unpacks to more than {limit} bytes")
-        if not member.eof:
-            raise ApiError(400, "body: gzip data ends too early")
-        content = member.unused_data
-    return bytes(unpacked)
+        if member.eof:
+            return start + len(piece) - len(member.unused_data)
+    raise ApiError(400, "body: gzip data ends too early")

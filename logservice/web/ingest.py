@@ -42,7 +42,7 @@ def post_events() -> Response:
     """
     body = bodies.read()
     key = intake.idempotency_key(body.content)
-    return recorded(intake.store(bodies.events(body), _own_event, key))
+    return recorded(intake.store(bodies.events(body), own_event, key))
 
 
 @sources_bp.post("/litellm", strict_slashes=False, merge_slashes=False)
@@ -75,7 +75,8 @@ def _foreign(read: Read) -> Response:
     return recorded(intake.store(events, read, intake.idempotency_key(body.content)))
 
 
-def _own_event(event: Any, now: float) -> Record:
+def own_event(event: Any, now: float) -> Record:
+    """Return the clean record of an event of ours, as JSON or decoded. Raises InvalidValue."""
     if isinstance(event, bytes | msgspec.Raw):
         return records.from_json(event, now=now)
     return records.from_mapping(event, now=now)

@@ -47,6 +47,8 @@ _HEADER_SIZE = _KIND.size + _KEY_SIZE
 _SLOT = struct.Struct("<Qd")
 _PROBES = 8
 _ATTEMPTS = 3
+#: After so many seconds a file that could not be used is tried again: its disk was full, say.
+AGAIN_SECONDS = 60.0
 
 log = logging.getLogger("logservice")
 
@@ -94,8 +96,9 @@ class RateLimiter:
     """Admits `rate` per address, counted over all processes that name the same file.
 
     The file, which is ours alone (foreign content is overwritten), is opened at the first hit and again after
-    a fork. Without a path, or when the file cannot be used, one warning is logged and the process counts for
-    itself. When the slots run short, the address that is refilled first is forgotten. Safe between threads.
+    a fork. Without a path, or while the file cannot be used, which is tried again each minute, a warning is
+    logged and the process counts for itself. When the slots run short, the address that is refilled first is
+    forgotten. Safe between threads.
     """
 
     def __init__(
@@ -227,12 +230,14 @@ class _Store:
         self._lock = threading.Lock()
         self._file: _SlotFile | None = None
         self._own: _Table | None = None
+        self._failed_at = -math.inf
 
     @contextmanager
     def locked(self) -> Iterator[_Table]:
         """Hold both locks and hand out the table; never fails, for want of a file it is one in memory."""
         with self._lock:
-            file = self._lock_file() if self._own is None else None
+            is_due = time.monotonic() - self._failed_at >= AGAIN_SECONDS
+            file = self._lock_file() if is_due else None
             if file is None:
                 yield self._own or self._fall_back("no file is configured")
                 return
@@ -249,13 +254,15 @@ class _Store:
                 self._file = self._file or _SlotFile(self._path, self._slots)
                 self._file.lock()
                 if self._file.current():
+                    self._own = None
                     return self._file
                 self._file.close()
                 self._file = None
             raise OSError(f"{self._path} is replaced again and again")
         except OSError as error:
-            self._file = None
-            self._fall_back(str(error))
+            self._file, self._failed_at = None, time.monotonic()
+            if self._own is None:
+                self._fall_back(str(error))
             return None
 
     def _fall_back(self, reason: str) -> _Table:

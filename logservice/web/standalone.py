@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..errors import LogServiceError
-from . import observing, traces
+from . import observing, queueing, traces
 from .answers import OK
 from .described import UNREACHABLE, answers, fails, keeps_status
 from .responses import ApiError, as_it_says, domain_error, failure, http_error, success
@@ -29,6 +29,7 @@ def init_app(app: Flask) -> None:
     app.after_request(_api_never_stored)
     # Besides the routes of blueprints, which are observed anyhow, all that leads nowhere.
     observing.observe(app)
+    queueing.init_app(app)
     log.addFilter(observing.naming_requests)
     app.add_url_rule("/healthz", "healthz", _healthz, strict_slashes=False)
     app.add_url_rule("/readyz", "readyz", _readyz, strict_slashes=False)

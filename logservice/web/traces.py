@@ -77,6 +77,8 @@ def _calls(kind: str, content: bytes) -> list[Span]:
                 raise ApiError(413, f"body: more than {bodies.MOST_EVENTS} spans in one post")
             if otlp.is_call(span):
                 calls.append(span)
+    except otlp.TooMany as error:
+        raise ApiError(413, f"body: {error}") from None
     except ValueError as error:
         raise ApiError(400, f"body: {error}") from None
     except RecursionError:
@@ -85,7 +87,10 @@ def _calls(kind: str, content: bytes) -> list[Span]:
 
 
 def _spans(kind: str, content: bytes) -> Iterator[Span]:
-    return otlp_protobuf.spans(content) if kind == PROTOBUF else otlp_json.spans(bodies.decoded(content))
+    if kind == PROTOBUF:
+        return otlp_protobuf.spans(content, most=bodies.MOST_EVENTS)
+    bodies.refuse_too_much(content)
+    return otlp_json.spans(bodies.decoded(content))
 
 
 def _read(span: Span, now: float) -> Record:

@@ -316,3 +316,13 @@ def test_a_pipe_is_read_without_a_mark(log: LogStore, tmp_path: Path) -> None:
 
     for _ in range(2):
         assert stored(FileImport(log, Pipe(content)).batches()) == 1
+
+
+@pytest.mark.parametrize("gap", [" " * 200_000, "\r"], ids=["long", "carriage return"])
+def test_a_first_line_that_is_no_row_of_csv_is_taken_for_json(gap: str) -> None:
+    assert formats.recognise(f'{{"quota":1,{gap}"content":"x"}}\n'.encode()).name == "ndjson"
+
+
+def test_a_header_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="the header cannot be read as CSV"):
+        formats.recognise(b"created_at,\rcontent\n", name="csv")

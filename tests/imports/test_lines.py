@@ -108,3 +108,10 @@ def test_a_line_without_end_is_cut_and_passed() -> None:
 
     assert (len(first), second) == (LONGEST_LINE + 1, b"next\n")
     assert lines.mark() == mark_at(content, len(content))
+
+
+def test_empty_lines_in_front_are_passed_like_others() -> None:
+    # Taken from the front of a list one by one, they would take hours.
+    lines = HashedLines(io.BytesIO(b"\n" * 1_000_000 + b"x"))
+    assert lines.first() == b"x"
+    assert sum(1 for _ in lines) == 1_000_001

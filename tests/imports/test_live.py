@@ -30,7 +30,7 @@ from tests.store_rows import buckets, raw_rows, rebuilt, table_rows
 #: Enough for a process of its own that reads.
 ROWS = 40_000
 #: How often an import is killed. Who asks for a number has it killed on every pair of engines.
-KILLS = int(os.environ.get("LOGSERVICE_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("LOGSERVICE_TEST_KILLS", "2"))
 INTERVAL = 1
 #: Where the log is, and where the gateway's is.
 PAIRS = [("sqlite", "mysql"), ("postgresql", "postgresql"), ("sqlite", "sqlite"), ("postgresql", "sqlite")]
@@ -86,7 +86,7 @@ def test_an_import_that_is_killed_some_times_equals_one_that_was_not(
     with importing(db_url, tmp_path, gateway_url, "--json") as process:
         figures = done(process)
     assert figures["rows"] + reached[-1] == len(facts_of(filled))
-    assert 0 < reached[1] < reached[2] < len(facts_of(filled)), reached
+    assert 0 < reached[1] < len(facts_of(filled)), reached
 
     take()
     with closing(open_store(db_url)) as store:

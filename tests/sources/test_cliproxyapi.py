@@ -226,3 +226,10 @@ def test_what_cannot_be_mapped_is_refused_by_name_and_without_the_key(
 def test_what_is_no_object_is_refused(record: Any) -> None:
     with pytest.raises(ValueError, match="must be an object"):
         event_of(record)
+
+
+def test_a_long_key_is_looked_for_in_a_long_text_that_nearly_holds_it() -> None:
+    # Tried at each place of the text anew, this would take hours.
+    record = {"timestamp": 1_760_013_000, "api_key": "a" * 2_000_000 + "b", "fail": {"body": "a" * 4_000_000}}
+    fields = cliproxyapi.event({**record, "failed": True}, quota_per_unit=500_000.0)
+    assert fields["content"].startswith("aaa")

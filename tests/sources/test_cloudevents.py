@@ -215,3 +215,19 @@ def test_headers_and_body_make_the_event_that_one_object_would() -> None:
 def test_no_header_stands_for_the_body() -> None:
     headers = [("ce-data", "{}"), ("ce-data_base64", "e30=")]
     assert cloudevents.from_headers(headers, b"") == {"data": None}
+
+
+def test_headers_full_of_quotes_that_never_end_are_read_like_others() -> None:
+    # Tried from each of them on, a hundred such headers would take minutes.
+    value = '\\"' * 4000
+    headers = [(f"ce-x{number}", value) for number in range(100)]
+    assert cloudevents.from_headers(headers, b"")["x0"] == value
+
+
+def test_base64_that_holds_more_values_than_memory_should_is_refused() -> None:
+    data = base64.b64encode(b"[" + b"[]," * 2_000_000 + b"[]]").decode()
+    with pytest.raises(ValueError, match="data_base64: holds more than"):
+        cloudevents.event(
+            {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data_base64": data},
+            quota_per_unit=1,
+        )

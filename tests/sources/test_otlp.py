@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from logservice.sources import otlp, otlp_json, otlp_protobuf
+from logservice.sources import otlp, otlp_json, otlp_protobuf, protobuf_wire
 from logservice.sources.otlp import Span
 from logservice.store import records
 
@@ -89,7 +90,7 @@ def encoded(request: dict[str, Any]) -> bytes:
 Decode = Callable[[dict[str, Any]], list[Span]]
 BOTH: dict[str, Decode] = {
     "json": lambda request: list(otlp_json.spans(json.loads(json.dumps(request)))),
-    "protobuf": lambda request: list(otlp_protobuf.spans(encoded(request))),
+    "protobuf": lambda request: list(otlp_protobuf.spans(encoded(request), most=100)),
 }
 
 
@@ -386,7 +387,7 @@ def test_a_document_without_a_place_for_spans_is_refused(document: Any) -> None:
 @pytest.mark.parametrize("document", [{}, {"resourceSpans": None}, {"resourceSpans": [{"scopeSpans": []}]}])
 def test_a_document_may_be_empty(document: Any) -> None:
     assert list(otlp_json.spans(document)) == []
-    assert list(otlp_protobuf.spans(b"")) == []
+    assert list(otlp_protobuf.spans(b"", most=100)) == []
 
 
 @pytest.mark.parametrize(
@@ -394,7 +395,7 @@ def test_a_document_may_be_empty(document: Any) -> None:
 )
 def test_bytes_that_are_no_request_are_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="no ExportTraceServiceRequest"):
-        list(otlp_protobuf.spans(content))
+        list(otlp_protobuf.spans(content, most=100))
 
 
 def test_spans_are_numbered_across_resources_and_scopes(decode: Decode) -> None:
@@ -425,3 +426,46 @@ def test_a_status_is_one_of_google_rpc(message: str) -> None:
     assert Status.FromString(otlp_protobuf.status(message)) == Status(message=readable)
     if readable == message:
         assert json_format.Parse(otlp_json.status(message), Status()) == Status(message=message)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """Return a field that holds a message, as it is encoded."""
+    return otlp_protobuf._varint(number << 3 | 2) + otlp_protobuf._varint(len(content)) + content
+
+
+#: Messages of two bytes, as many as make a few megabytes; each takes up to 180 bytes once it is built.
+MANY = {
+    "resources": field(1, b"") * 2_000_001,
+    "scopes": field(1, field(2, b"") * 2_000_001),
+    "spans": field(1, field(2, field(2, b"") * 600_000)),
+    "attributes": field(1, field(2, field(2, field(9, b"") * 2_000_001))),
+    "values": field(1, field(2, field(2, field(9, field(2, field(5, field(1, b"") * 2_000_001)))))),
+    "spans, and rubbish behind": field(1, field(2, field(2, b"") * 600_000)) + b"\xff" * 100,
+}
+
+
+@pytest.mark.parametrize("content", MANY.values(), ids=MANY)
+def test_more_than_memory_should_hold_is_refused_before_it_is_built(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExportTraceServiceRequest, "ParseFromString", pytest.fail, raising=False)
+    with pytest.raises(otlp.TooMany, match=r"^more than [0-9]+ (spans|messages) in one post$"):
+        list(otlp_protobuf.spans(content, most=100_000))
+
+
+def test_all_messages_of_a_request_are_counted() -> None:
+    request = encoded(make_request(make_span()))
+    outermost = protobuf_wire.kind(ExportTraceServiceRequest.DESCRIPTOR)
+    counted = Counter(protobuf_wire.messages(request, outermost))
+    built = Counter(_types_in(ExportTraceServiceRequest.FromString(request)))
+    assert counted == built
+    assert counted["Span"] == 1
+
+
+def _types_in(message: Any) -> Iterator[str]:
+    """Yield the type of each message inside one that was built."""
+    for description, value in message.ListFields():
+        if description.message_type is not None:
+            for inner in [value] if hasattr(value, "ListFields") else value:
+                yield inner.DESCRIPTOR.name
+                yield from _types_in(inner)

@@ -6,13 +6,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import dialects, ids, recording, search
@@ -154,6 +155,33 @@ def test_a_commit_waits_for_the_disk_at_least_whatever_the_server_does_by_defaul
 
 
 # Several writers
+
+
+def test_work_that_fails_for_a_lock_is_not_done_again_one_by_one(open_store: Any, db_url: str) -> None:
+    """Each piece would wait as long again: of eight posts the last would wait nine times as long."""
+    store, tries = open_store(waiting_time=0.3), []
+    store.create()
+
+    def work(connection: Connection, items: Sequence[int]) -> list[None]:
+        tries.append(len(items))
+        if items == [0]:
+            return [time.sleep(0.2)]
+        connection.execute(text("LOCK TABLE log_records IN ACCESS EXCLUSIVE MODE"))
+        raise AssertionError("the table was not locked")
+
+    def run(number: int) -> None:
+        if number == 0:
+            store.writer.run(work, number, timeout=5)
+            return
+        time.sleep(0.1)
+        with pytest.raises(OperationalError):
+            store.writer.run(work, number, timeout=5)
+
+    with psycopg.connect(db_url) as other:
+        other.execute("LOCK TABLE log_records IN ACCESS EXCLUSIVE MODE")
+        at_once([lambda number=number: run(number) for number in range(4)])
+
+    assert tries == [1, 3]
 
 
 def test_whoever_two_writers_meet_at_once_is_registered_once(open_store: Any) -> None:

@@ -64,7 +64,7 @@ spans = st.builds(
 SUMMED = ("quota", "prompt_tokens", "completion_tokens", "cached_tokens")
 
 law = settings(
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

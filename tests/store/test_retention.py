@@ -49,9 +49,10 @@ def purge(store: LogStore, before: int, *, batch: int = 2000, **how: Any) -> int
     return sum(purging.carry_out(store, Purge(before, **how), batch=batch))
 
 
-@pytest.mark.parametrize("batch", [3, 2000])
-@pytest.mark.parametrize("log_type", [None, 2, 3])
-@pytest.mark.parametrize("keep_usage", [False, True])
+@pytest.mark.parametrize(
+    ("keep_usage", "log_type", "batch"),
+    [(False, None, 3), (True, None, 2000), (True, 2, 3), (False, 3, 2000)],
+)
 def test_a_purge_deletes_what_is_older_and_leaves_buckets_equal_to_rebuilt_ones(
     store: LogStore, batch: int, log_type: int | None, keep_usage: bool
 ) -> None:
@@ -113,8 +114,7 @@ def test_of_an_hour_without_rows_no_bucket_is_left(store: LogStore) -> None:
 # Interrupted
 
 
-@pytest.mark.parametrize("keep_usage", [False, True])
-@pytest.mark.parametrize("batches", [1, 2, 9])
+@pytest.mark.parametrize(("batches", "keep_usage"), [(1, True), (2, False), (9, True)])
 def test_a_purge_that_is_cut_short_is_finished_by_the_next_run(
     store: LogStore, batches: int, keep_usage: bool
 ) -> None:
@@ -176,8 +176,7 @@ def test_a_purge_that_was_killed_does_not_stand_in_the_way_for_ever(open_store: 
 # Usage that is kept
 
 
-@pytest.mark.parametrize("before", [MIDNIGHT - DAY + HOUR, TARGET, MIDNIGHT])
-@pytest.mark.parametrize("batch", [3, 2000])
+@pytest.mark.parametrize(("before", "batch"), [(MIDNIGHT - DAY + HOUR, 2000), (TARGET, 3), (MIDNIGHT, 2000)])
 def test_kept_usage_leaves_statistics_as_they_were_and_counts_what_is_there(
     store: LogStore, before: int, batch: int
 ) -> None:

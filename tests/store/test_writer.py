@@ -14,6 +14,7 @@ from sqlalchemy import Connection, event
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import recording
+from logservice.store.jobs import Claim
 from logservice.store.observing import Observer
 from logservice.store.store import LogStore
 from tests.store_rows import at_once, buckets, contents, make_record, raw_rows, rebuilt, within
@@ -132,6 +133,24 @@ def test_a_write_that_waits_too_long_is_withdrawn_and_never_stored(store: LogSto
     assert 0.9 < waited < 3
     assert caught.value.retry_after >= 1
     assert contents(raw_rows(store)) == ["later"]
+
+
+def test_a_write_is_withdrawn_as_well_while_its_transaction_may_not_begin(open_store: Any) -> None:
+    """Another program has the database, or what the write claims, and the engine itself would wait longer."""
+    store, other, claims = open_store(), open_store(), [Claim("a thing")]
+    store.create()
+
+    with other.dialect.transaction() as connection:
+        other.dialect.claim(connection, claims)
+        with pytest.raises(Unavailable, match=r"more than 0\.3 seconds"):
+            store.writer.run(insert_late, None, timeout=0.3, claims=claims)
+    store.record([make_record(content="later")])
+
+    assert contents(raw_rows(store)) == ["later"]
+
+
+def insert_late(connection: Connection, _items: Sequence[None]) -> list[None]:
+    raise AssertionError("it was withdrawn")
 
 
 def test_a_write_that_was_taken_up_is_awaited_however_long_it_takes(store: LogStore) -> None:

@@ -90,7 +90,7 @@ def test_a_purge_by_command_is_seen_by_the_service_and_keeps_others_out(
         seen = until(service, lambda found: found["running"])
         with closing(service.open()) as connection:
             status, answer = send(connection, "DELETE", f"/api/log/?target_timestamp={int(time.time())}")
-        said, _ = purge.communicate(timeout=60)
+        said, _ = purge.communicate(timeout=180)
 
     assert (seen["type"], seen["keep_usage"]) == (None, True)
     assert (status, "purge is running already" in answer["message"]) == (409, True)

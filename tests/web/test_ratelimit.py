@@ -394,6 +394,21 @@ def test_a_file_that_cannot_be_locked_is_done_without(
     assert "no locks available" in caplog.text
 
 
+def test_a_file_that_can_be_used_again_is_counted_in_after_a_while(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.mkdir()
+    limiter, other = (RateLimiter(path, Rate(3, 60), clock=clock) for _ in range(2))
+    assert admitted(limiter) == 3
+    path.rmdir()
+    assert admitted(limiter) == 0
+    assert not path.exists()
+    monkeypatch.setattr(ratelimit, "AGAIN_SECONDS", 0)
+    assert admitted(limiter) == 3
+    assert admitted(other) == 0
+    assert len(caplog.records) == 1
+
+
 def test_nothing_is_opened_before_the_first_hit_nor_left_open(path: Path, clock: Clock) -> None:
     before = len(os.listdir("/dev/fd"))
     limiter = RateLimiter(path, Rate(3, 60), clock=clock)

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Engine, FromClause, Table
 
 from ..ids import IdRange
+from ..jobs import Claim
 from ..prepared import Reader
-from ..writer import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,10 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def release(self) -> None:
         """Let go of the writing connection, in a turn of our own."""
+
+    def meets_all(self, error: Exception) -> bool:
+        """Whether an error would meet any work just now, so that to try it piece by piece is in vain."""
+        return False
 
     # -- writing -------------------------------------------------------------------------------------------
 

@@ -42,8 +42,8 @@ from sqlalchemy.exc import DBAPIError
 from ...errors import InvalidValue, Unavailable
 from ...extras import how_to_install
 from ..ids import IdRange
+from ..jobs import Claim
 from ..prepared import Reader, prepared
-from ..writer import Claim
 from . import postgresql_partitions as partitions
 from .base import Dialect, Space
 from .expressions import add_up
@@ -59,6 +59,8 @@ _SEARCH_INDEX = "log_contents_search"
 
 # Classes of errors: the connection, the login, and a server that is shutting down.
 _OUT_OF_REACH = ("08", "28", "57P")
+#: Deadlocks, and what else is only worth another try.
+_ROLLED_BACK = "40"
 _UNDEFINED_TABLE, _LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "42P01", "55P03", "57014"
 
 
@@ -189,6 +191,12 @@ class PostgreSQLDialect(Dialect):
 
     def release(self) -> None:
         """Connections go back to the pool by themselves."""
+
+    def meets_all(self, error: Exception) -> bool:
+        """Say so of a lock, a full disk, a lost connection; a deadlock is over once it is told."""
+        cause: Any = getattr(error, "orig", error)
+        is_operational = isinstance(cause, self.engine.dialect.loaded_dbapi.OperationalError)
+        return is_operational and not str(cause.sqlstate or "").startswith(_ROLLED_BACK)
 
     # -- writing -------------------------------------------------------------------------------------------
 

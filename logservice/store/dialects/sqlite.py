@@ -34,9 +34,9 @@ from sqlalchemy import table as sql_table
 
 from ...errors import InvalidValue, Unavailable
 from ...folders import make_private
+from ..jobs import Claim
 from ..locks import FileLock
 from ..prepared import Reader, Snapshot, prepared
-from ..writer import Claim
 from . import sqlite_file
 from .base import Dialect, SearchIndex, Space
 from .expressions import add_up

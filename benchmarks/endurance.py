@@ -1,0 +1,154 @@
+"""Whether a service stays the same for long: python -m benchmarks.endurance --rows 1000000 --minutes 30
+
+It is filled, asked by clients who wait for their answers, which tells what it can do, and then offered a
+share of that, reads and posts mixed, by clients who do not wait. Meanwhile the memory of its workers is
+sampled; how it grows is told without the first fifth of the time, in which caches fill.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from logservice.demo import DEMO_USERS
+
+from .figures import percentile
+from .loading import fill
+from .offering import Offered
+from .overload import capacity, overload
+from .pairs import ENGINES, Pair, opened
+from .processes import memory
+from .serving import Service, add_logins, serving
+
+#: What of a worker's memory is told: all of it, and its own, without the pages of the database file.
+KINDS = ("VmRSS", "RssAnon")
+SAMPLE_SECONDS = 5.0
+WARMING = 0.2
+#: What has to be shown: MB an hour, milliseconds.
+FLAT, QUICK = 1.0, 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The memory of all workers together at a moment, in MB by the kernel's own names."""
+
+    at: float
+    megabytes: dict[str, float]
+
+
+@dataclass(slots=True)
+class Memory:
+    """Samples taken one after the other while something runs."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    @contextmanager
+    def sampled(self, service: Service, *, every: float = SAMPLE_SECONDS) -> Iterator[None]:
+        """Take samples beside the block."""
+        ended = threading.Event()
+
+        def sample() -> None:
+            while not ended.wait(every):
+                self.samples.append(_sample(service))
+
+        sampler = threading.Thread(target=sample, daemon=True)
+        sampler.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            sampler.join()
+
+    def slope(self, kind: str) -> float:
+        """Return by how many MB an hour it grows, once warm: the line of least squares."""
+        warm = self.samples[int(len(self.samples) * WARMING) :]
+        return slope([one.at for one in warm], [one.megabytes[kind] for one in warm]) * 3600
+
+    def described(self) -> Iterator[str]:
+        """Yield a line for each kind of memory."""
+        for kind in KINDS:
+            sizes = [one.megabytes[kind] for one in self.samples]
+            yield (
+                f"{kind:7} of all workers: {sizes[0]:.1f} MB at first, {sizes[-1]:.1f} MB at last, "
+                f"at most {max(sizes):.1f} MB; {self.slope(kind):+.1f} MB/hour once warm"
+            )
+
+
+def slope(times: Sequence[float], values: Sequence[float]) -> float:
+    """Return the slope of the line of least squares, 0 for fewer than two moments."""
+    middle, mean = sum(times) / max(len(times), 1), sum(values) / max(len(values), 1)
+    spread = sum((at - middle) ** 2 for at in times)
+    together = sum((at - middle) * (value - mean) for at, value in zip(times, values, strict=True))
+    return together / spread if spread else 0.0
+
+
+def _sample(service: Service) -> Sample:
+    found = [memory(worker) for worker in service.workers()]
+    return Sample(time.monotonic(), {kind: sum(one[kind] for one in found) for kind in KINDS})
+
+
+@click.command()
+@click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option("--minutes", type=float, default=30.0, show_default=True)
+@click.option("--share", type=float, default=0.7, show_default=True, help="Of what the service can do.")
+@click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
+def main(rows: int, minutes: float, share: float, engine: str, folder: Path | None) -> None:
+    """Fill a database of its own, serve it, and keep the service busy."""
+    with (
+        tempfile.TemporaryDirectory(prefix="logservice-endurance-", dir=folder) as place,
+        opened(engine, Path(place)) as make_pair,
+    ):
+        pair = make_pair("endurance")
+        try:
+            _endure(pair, Path(place), rows=rows, seconds=60 * minutes, share=share)
+        finally:
+            pair.remove()
+
+
+def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float) -> None:
+    pair.create()
+    rate = fill(pair, rows, end=int(time.time()), label="Loading")
+    click.echo(f"{pair.version()}: {rows:,} rows loaded, {rate:,.0f} rows/s")
+    somebody = DEMO_USERS[0]
+    logins = add_logins(pair, somebody.user_id, somebody.username)
+    with serving(pair, logins, log=place / "log") as service:
+        calm = capacity(service.port, logins.admin, seconds=min(20.0, seconds / 4))
+        most = len(calm.answers) / calm.seconds
+        click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s")
+        found, watched = _keep_busy(service, rate=share * most, seconds=seconds)
+        posted = [one for one in (*calm.answers, *found.answers) if one.request.kind == "post"]
+        click.echo(f"{service.total():,} rows at last, {len(posted):,} posts")
+    _tell(found, watched)
+
+
+def _keep_busy(service: Service, *, rate: float, seconds: float) -> tuple[Offered, Memory]:
+    watched = Memory()
+    with watched.sampled(service, every=min(SAMPLE_SECONDS, seconds / 20)):
+        found = overload(service.port, service.logins.admin, rate=rate, seconds=seconds)
+    return found, watched
+
+
+def _tell(found: Offered, watched: Memory) -> None:
+    for line in (*found.described(), *watched.described()):
+        click.echo(line)
+    failed = sum(count for status, count in found.statuses().items() if status != 200)
+    p99 = percentile(found.milliseconds(200, "read"), 0.99)
+    growth = watched.slope("RssAnon")
+    for name, is_reached in (
+        (f"no failure: {failed:,}", not failed),
+        (f"p99 of reads at most {QUICK:g} ms: {p99:.1f}", p99 <= QUICK),
+        (f"memory grows by less than {FLAT:g} MB/hour: {growth:+.2f}", growth < FLAT),
+    ):
+        click.echo(f"{'reached' if is_reached else 'MISSED '}  {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Requests that waited too long for a thread of the server: they are refused at once.
+
+More requests than the service can do would otherwise wait ever longer, until each is answered after its
+client has gone. So who waited for long is told to come back, which costs little, and who comes next need not
+wait as long. How long a request has waited, the system knows: since its last byte came in. That counts the
+time before the connection was accepted, and needs no clock of anybody else's.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+from flask import Flask, request
+
+from .responses import ApiError
+
+#: Seconds that a request may wait for a thread.
+LONGEST_SECONDS = 2.0
+_MESSAGE = "too many requests are waiting; try again"
+#: What operators look at while the service has too much to do is answered, however late.
+_ALWAYS_ANSWERED = ("/healthz", "/readyz", "/metrics")
+
+# Milliseconds since data came in last, `tcpi_last_data_recv` of Linux: include/uapi/linux/tcp.h
+_TCP_INFO = getattr(socket, "TCP_INFO", None)
+_LAST_DATA = struct.Struct("=52xI")
+
+
+def init_app(app: Flask) -> None:
+    """Refuse in an application what waited too long; to be called before anything else looks at requests."""
+    app.before_request(_refuse_late)
+
+
+def _refuse_late() -> None:
+    if request.path.rstrip("/") in _ALWAYS_ANSWERED:
+        return
+    if waited(request.environ.get("gunicorn.socket")) > LONGEST_SECONDS:
+        raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
+
+
+def waited(connection: Any) -> float:
+    """Return for how many seconds a request has waited since its last byte came in over a TCP connection.
+
+    0 where that is not known: on a unix socket, under another server or on another system.
+    """
+    if connection is None or _TCP_INFO is None:
+        return 0.0
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAST_DATA.size)
+        [milliseconds] = _LAST_DATA.unpack(info)
+    except (OSError, struct.error):
+        return 0.0
+    return float(milliseconds) / 1000

@@ -1,0 +1,88 @@
+"""File descriptors that run out: a worker keeps clear of it, and where it cannot, another takes its place."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from benchmarks.processes import children
+from tests.reliability.calls import assert_reading, assert_sound, post
+from tests.serving import Service, serving
+
+DIED = "Exception in worker process"
+ASK = """
+import resource
+from logservice.open_files import connections_for
+print(connections_for(8), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@contextmanager
+def silent_clients(service: Service, number: int) -> Iterator[None]:
+    """Keep so many connections open that never say anything."""
+    with ExitStack() as stack:
+        for _ in range(number):
+            stack.enter_context(closing(socket.create_connection(("127.0.0.1", service.port), timeout=10)))
+        yield
+
+
+def post_until_stored(service: Service, name: str) -> None:
+    deadline = time.monotonic() + 40
+    while True:
+        with suppress(OSError):
+            if post(service, name).status == 200:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [(160, 160, "64 160"), (1024, 4096, "1000 1096"), (256, 1024, "928 1024"), (40, 40, "9 40")],
+)
+def test_a_worker_keeps_as_many_connections_as_it_has_files_for(soft: int, hard: int, expected: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == expected
+
+
+def test_more_connections_than_files_end_no_worker(tmp_path: Path) -> None:
+    with serving(tmp_path, workers=1, files=160) as service:
+        workers = children(service.process.pid)
+        with silent_clients(service, 200):
+            time.sleep(0.5)
+        assert post(service, "after").status == 200
+        assert_reading(service)
+        assert children(service.process.pid) == workers
+        assert DIED not in service.printed()
+
+
+def test_a_worker_that_finds_no_file_any_more_is_replaced_and_loses_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, workers=1) as service:
+        assert post(service, "before").status == 200
+        [worker] = children(service.process.pid)
+        used = len(os.listdir(f"/proc/{worker}/fd"))
+        _, most = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 2, most))
+        with silent_clients(service, 20):
+            deadline = time.monotonic() + 20
+            while DIED not in service.printed():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        post_until_stored(service, "after")
+        assert children(service.process.pid) != [worker]
+    assert_sound(f"sqlite:///{tmp_path / 'logservice.db'}", {"before", "after"})

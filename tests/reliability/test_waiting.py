@@ -1,0 +1,105 @@
+"""A slow disk, and a database that another program locks: posts wait so long and no longer, reads go on."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conftest import Lend
+from tests.reliability import slow_disk
+from tests.reliability.calls import Answer, assert_reading, assert_refused, assert_sound, post, post_at_once
+from tests.serving import Service, serving
+
+
+@dataclass
+class Waiting:
+    """A service in which nobody waits for longer than a second, its database, and what must be in it."""
+
+    service: Service
+    url: str
+    slow: Path
+    stored: set[str]
+
+    @contextmanager
+    def slow_disk(self, seconds: float) -> Iterator[None]:
+        """Have commits take so many seconds."""
+        self.slow.write_text(str(seconds))
+        yield
+        self.slow.unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep all others from writing, as another program may that has the database open."""
+        if self.url.startswith("sqlite"):
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                yield
+                other.execute("ROLLBACK")
+        else:
+            with psycopg.connect(self.url) as other:
+                other.execute("LOCK TABLE log_usage_hourly IN EXCLUSIVE MODE")
+                yield
+                other.rollback()
+
+
+@pytest.fixture(scope="module")
+def waiting(lend: Lend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    """One service for all tests of an engine."""
+    folder = tmp_path_factory.mktemp("waiting")
+    environ = {
+        "LOGSERVICE_WAITING_TIME": "1",
+        "LOGSERVICE_THREADS": "16",
+        slow_disk.SLOW: str(folder / "slow"),
+    }
+    app = "tests.reliability.slow_disk:create_app()"
+    with lend(folder) as url, serving(folder, workers=1, url=url, environ=environ, app=app) as service:
+        yield Waiting(service, url, folder / "slow", set())
+
+
+def assert_going_on(waiting: Waiting, *stored: str) -> None:
+    """Check that the service works again, and holds what was acknowledged and nothing else."""
+    name = f"after-{len(waiting.stored)}"
+    assert post(waiting.service, name).status == 200
+    waiting.stored |= {name, *stored}
+    assert_sound(waiting.url, waiting.stored)
+
+
+def test_on_a_slow_disk_posts_that_wait_too_long_are_refused_and_taken_ones_acknowledged(
+    waiting: Waiting,
+) -> None:
+    answers: list[Answer] = []
+    taken = threading.Thread(target=lambda: answers.append(post(waiting.service, "taken")), daemon=True)
+    with waiting.slow_disk(4):
+        taken.start()
+        deadline = time.monotonic() + 20
+        while not slow_disk.waits_at(waiting.slow).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        refused = post_at_once(waiting.service, [f"refused-{number}" for number in range(6)])
+        # Told while the commit still waits, and not only after it.
+        assert slow_disk.waits_at(waiting.slow).exists()
+        assert_reading(waiting.service)
+    for answer in refused.values():
+        assert_refused(answer, "locked for more than 1 second")
+    taken.join(30)
+    assert [answer.status for answer in answers] == [200]
+    assert_going_on(waiting, "taken")
+
+
+def test_a_database_that_another_program_locks_is_told_to_all_at_once_and_used_again(
+    waiting: Waiting,
+) -> None:
+    with waiting.locked():
+        refused = post_at_once(waiting.service, [f"locked-out-{number}" for number in range(12)])
+        assert_reading(waiting.service)
+    for answer in refused.values():
+        assert_refused(answer, "locked")
+    assert_going_on(waiting)
