@@ -1,7 +1,9 @@
-"""Gunicorn's worker with threads, with a limit to how long a client may keep one of them waiting.
+"""Gunicorn's worker with threads: it ends with its master, and lets no client keep a thread for long.
 
 Gunicorn waits for the rest of a request without end, and a thread that waits serves nobody else: as many
-clients as there are threads, each with a byte now and then, would keep everybody out.
+clients as there are threads, each with a byte now and then, would keep everybody out. And once its master was
+killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
+grace period, in which no other master can start.
 """
 
 from __future__ import annotations
@@ -58,6 +60,14 @@ class Worker(ThreadWorker):
                 self._awaited.pop(conn, None)
                 if not _has_arrived(reader):
                     _stop_reading(conn.sock)
+
+    def is_parent_alive(self) -> bool:
+        """Whether the master is there; without it this worker stops, as it does at a SIGTERM.
+
+        That is two seconds after it has answered what it had begun.
+        """
+        self.alive = self.alive and super().is_parent_alive()
+        return self.alive
 
     def _await(self, conn: TConn, seconds: float, reader: Any = None) -> None:
         self._awaited[conn] = (time.monotonic() + seconds, reader)

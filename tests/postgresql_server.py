@@ -99,6 +99,14 @@ class Server:
         """Stop the server; `immediate` leaves it to the next start to recover, as after a crash."""
         self._own().stop(immediate=immediate)
 
+    def kill(self) -> None:
+        """Kill every process of the server."""
+        self._own().kill()
+
+    def is_running(self) -> bool:
+        """Whether the server was started and not stopped since."""
+        return self._own().process_id is not None
+
     def restart(self, *, immediate: bool = False) -> None:
         """Stop and start."""
         self.stop(immediate=immediate)

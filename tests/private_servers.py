@@ -11,11 +11,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
+
+from tests.processes import children
 
 SKIPPED = " tests did NOT run: "
 MEMORY = Path("/dev/shm")
@@ -85,6 +87,17 @@ class ServerProcess:
             except subprocess.TimeoutExpired:
                 continue
             return
+
+    def kill(self) -> None:
+        """Kill the server and all processes that it started."""
+        process, self._process = self._process, None
+        if process is not None:
+            found = children(process.pid)
+            process.kill()
+            process.wait(timeout=60)
+            for one in found:
+                with suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 60

@@ -67,13 +67,21 @@ class Service:
 
 
 def send(
-    connection: http.client.HTTPConnection, method: str, path: str, *, user: str = "root", body: Any = None
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    *,
+    user: str = "root",
+    body: Any = None,
+    key: str | None = None,
 ) -> tuple[int, Any]:
-    """Send one request with a user's access token and return (status, answer)."""
+    """Send one request with a user's access token, and an Idempotency-Key; return (status, answer)."""
     headers = {"Authorization": f"Bearer {TOKENS[user]}"}
     sent = None if body is None else json.dumps(body)
     if sent is not None:
         headers["Content-Type"] = "application/json"
+    if key is not None:
+        headers["Idempotency-Key"] = key
     connection.request(method, path, sent, headers)
     response = connection.getresponse()
     return response.status, json.loads(response.read())
@@ -95,8 +103,7 @@ def serving(
     may have more than `files` open.
     """
     url = url or _file_url(folder)
-    with closing(open_store(url)) as store:
-        _create(store)
+    create(url)
     given = {"LOGSERVICE_WORKERS": str(workers), **(environ or {})}
     with _running(folder, free_port(), given, url, app=app, files=files) as found:
         yield found
@@ -123,8 +130,30 @@ def _running(
     app: str = APP,
     files: int | None = None,
 ) -> Iterator[Service]:
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
     with tempfile.NamedTemporaryFile(prefix="logservice-printed-") as output:
+        service = start(folder, port, environ, url, output=Path(output.name), app=app, files=files)
+        try:
+            wait_until_ready(service)
+            yield service
+        finally:
+            service.process.send_signal(signal.SIGTERM)
+            assert service.process.wait(timeout=40) == 0
+        assert_nothing_leaked(folder, service.output.read_bytes())
+
+
+def start(
+    folder: Path,
+    port: int,
+    environ: Mapping[str, str],
+    url: str,
+    *,
+    output: Path,
+    app: str = APP,
+    files: int | None = None,
+) -> Service:
+    """Start a service on a database that has its tables; whoever does so stops it as well."""
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:logservice.gunicorn_conf"]
+    with output.open("ab") as printed:
         process = subprocess.Popen(
             [*command, app],
             env={
@@ -134,18 +163,11 @@ def _running(
                 "LOGSERVICE_BIND": f"127.0.0.1:{port}",
                 **environ,
             },
-            stdout=output,
+            stdout=printed,
             stderr=subprocess.STDOUT,
             preexec_fn=None if files is None else partial(_allow, files),
         )
-        service = Service(port, folder, process, Path(output.name))
-        try:
-            _wait_until_ready(service)
-            yield service
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=40) == 0
-        assert_nothing_leaked(folder, service.output.read_bytes())
+    return Service(port, folder, process, output)
 
 
 def _allow(files: int) -> None:
@@ -157,15 +179,16 @@ def open_store(url: str) -> LogStore:
     return LogStore(create_engine(**dialects.engine_settings(url, "")))
 
 
-def _create(store: LogStore) -> None:
+def create(url: str) -> None:
     """Create the tables and the logins, as `init-db` and `user add` would."""
-    store.create()
-    for name, secret in TOKENS.items():
-        store.write(
-            lambda connection, name=name, secret=secret: accounts.add_user(
-                connection, name, role=ROLES[name], secret=secret
+    with closing(open_store(url)) as store:
+        store.create()
+        for name, secret in TOKENS.items():
+            store.write(
+                lambda connection, name=name, secret=secret: accounts.add_user(
+                    connection, name, role=ROLES[name], secret=secret
+                )
             )
-        )
 
 
 def free_port() -> int:
@@ -175,7 +198,8 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_ready(service: Service) -> None:
+def wait_until_ready(service: Service) -> None:
+    """Wait until a service that was started can be used."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:

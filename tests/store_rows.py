@@ -137,6 +137,12 @@ def page(
     return store.page(scope, filters, span, **asked)
 
 
+def change(store: LogStore, statement: str) -> None:
+    """Change a database as another program would, in a turn and a transaction of its own."""
+    with store.dialect.turn(), store.dialect.transaction() as connection:
+        connection.exec_driver_sql(statement)
+
+
 def whole(
     store: LogStore, *, size: int, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER
 ) -> list[Row]:

@@ -32,7 +32,7 @@ from logservice.counts import counted
 from logservice.errors import InvalidValue, Unavailable
 from logservice.imports.lines import LONGEST_LINE
 from logservice.setting_values import DEFAULT_BIND
-from logservice.store import accounts, ids
+from logservice.store import accounts, ids, schema
 from logservice.store.filters import Filters
 from logservice.store.imports import Imports
 from logservice.store.records import hash_key
@@ -40,6 +40,7 @@ from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from logservice.store.tables import records, tokens
 from tests.commands import RUNNER, URL, app_in, assert_done, assert_error, invoke
+from tests.store_rows import change
 
 NOW = 1_750_000_000
 SECRET = "a-secret-of-more-than-16"
@@ -113,6 +114,21 @@ def test_a_setting_that_cannot_be_read_is_one_line(run: Run, monkeypatch: pytest
 def test_a_file_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "log.db").write_text("this is a shopping list, of some length")
     assert_error(run("user", "list"), "file is not a database")
+
+
+@pytest.mark.parametrize("command", ["init-db", "user list", "purge --before 1d", "check", "serve"])
+def test_a_newer_database_is_one_line_with_both_versions(
+    run: Run, peek: LogStore, command: str, execution: list[Any]
+) -> None:
+    assert_done(run("init-db"))
+    change(peek, "UPDATE log_alembic_version SET version_num = '9999'")
+
+    result = run(*command.split())
+
+    assert_error(result, "9999")
+    assert_error(result, schema.newest_version())
+    assert_error(result, "newer")
+    assert execution == []
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])

@@ -6,6 +6,7 @@ import click
 
 from ..store.checking import Check, Report
 from ..store.drift import Drift
+from ..store.schema import newest_version
 from ..store.store import LogStore
 from .group import with_store
 from .output import echo_json, echo_table, json_option, moment, printable, progress
@@ -107,7 +108,7 @@ def _sums(one: dict[str, int] | None, other: dict[str, int] | None) -> str:
 def _complaints(report: Report) -> list[str]:
     """Return a sentence about each kind of thing that is wrong."""
     if not report.is_current:
-        return [_SCHEMA[report.schema].format(report.version)]
+        return [_SCHEMA[report.schema].format(report.version, newest_version())]
     said = []
     if mended := report.drifted - report.cannot_be_mended:
         said.append(
@@ -128,7 +129,7 @@ def _complaints(report: Report) -> list[str]:
 _SCHEMA = {
     "empty": "The database has no tables yet; `logservice init-db` creates them.",
     "older": "The database has the older schema {}; `logservice init-db` brings it up to date.",
-    "newer": "The database has schema {}, which is newer than this program knows.",
+    "newer": "The database has schema {}, and this program knows up to {}: install a newer one.",
 }
 _TEXTS = {
     "missing": "Contents that rows refer to and that are gone: {}; only a backup has them.",

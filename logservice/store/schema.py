@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, false, inspect, literal, select, union_all
+from sqlalchemy import Connection, Executable, Table, column, false, inspect, literal, select, union_all
+from sqlalchemy import table as named_table
 
 from ..errors import Unavailable
 from . import forks
+from .jobs import Claim
+from .prepared import Reader, prepared
 from .tables import contents, metadata, records
 
 #: Creates tables in partitions, or refuses.
@@ -21,6 +25,8 @@ Partition = Callable[[Connection, Sequence[Table]], None]
 
 #: Alembic's own table; a host may have one of the usual name.
 VERSION_TABLE = "log_alembic_version"
+#: What keeps the schema as it is until a transaction ends; who brings it up has it alone.
+CLAIM = Claim("schema", shared=True)
 #: The version of databases that were made before versions were written down.
 _UNWRITTEN = "0001"
 # Alembic keeps what it works on in one place for the whole process.
@@ -43,15 +49,36 @@ def newest_version() -> str:
 
 def state(connection: Connection) -> State:
     """Return the state of a database. Raises Unavailable when it is newer than this program."""
-    version = version_of(connection)
+    return _state_of(version_of(connection))
+
+
+def _state_of(version: str | None) -> State:
     if version is None:
         return State.EMPTY
     if version not in _known():
         raise Unavailable(
             f"the database has schema version {version}, and this version of logservice knows up to "
-            f"{_known()[0]}: install the one that made it, or a newer one"
+            f"{_known()[0]}: install the one that made it, or a newer one",
+            retry_after=5,
         )
     return State.CURRENT if version == _known()[0] else State.OLD
+
+
+def be_current(connection: Reader) -> None:
+    """Raise Unavailable unless the tables are still those of this version, in every transaction anew.
+
+    A newer program may have brought them up meanwhile: what this one would read might mean something else by
+    now, and what it would write would be missing from tables that it does not know.
+    """
+    found = _written(connection, {})
+    state = _state_of(found[0][0] if found else None)
+    if state is not State.CURRENT:
+        raise Unavailable(wrong(state), retry_after=5)
+
+
+def wrong(found: State) -> str:
+    """Return a sentence that says what is wrong with a database, and what to do."""
+    return f"the database {found.value}; `logservice init-db` puts that right"
 
 
 def touch_tables(connection: Connection) -> None:
@@ -98,6 +125,12 @@ def _written_version(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
+@prepared
+def _written() -> Executable:
+    return select(column("version_num")).select_from(named_table(VERSION_TABLE))
+
+
+@cache
 def _known() -> list[str]:
     """Return the versions this program knows, newest first."""
     scripts = ScriptDirectory.from_config(_config())

@@ -86,12 +86,14 @@ class LogStore:
         """Give a connection that sees one snapshot of the database; one to read `much` keeps little of it."""
         self._prepare()
         with self._failing_clearly(), self.dialect.reading(much=much) as connection:
+            schema.be_current(connection)
             yield connection
 
     @contextmanager
     def _snapshot(self) -> Iterator[Reader]:
         self._prepare()
         with self._failing_clearly(), self.dialect.snapshot() as connection:
+            schema.be_current(connection)
             yield connection
 
     def write(
@@ -106,6 +108,7 @@ class LogStore:
 
     def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
         self._prepare()
+        claims = [*claims, schema.CLAIM]
         with self._failing_clearly():
             if is_long and not self.dialect.one_writer:
                 return self._write_apart(work, item, claims)
@@ -137,6 +140,7 @@ class LogStore:
         return stored
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
+        schema.be_current(connection)
         return recording.store(connection, self.dialect, posts, now=int(self.clock()))
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -256,9 +260,6 @@ class LogStore:
     def be_ready(self) -> None:
         """Raise Unavailable unless the database can be read and has the tables of this version."""
         with self.reading() as connection:
-            found = schema.state(connection)
-            if found is not schema.State.CURRENT:
-                raise Unavailable(_wrong(found), retry_after=5)
             schema.touch_tables(connection)
 
     def back_up(self, path: Path, advance: Callable[[], None]) -> None:
@@ -319,7 +320,7 @@ class LogStore:
             found = self._state()
         if found is not schema.State.CURRENT:
             if not self._auto_create:
-                raise Unavailable(_wrong(found))
+                raise Unavailable(schema.wrong(found))
             self.create()
         self._ready = True
 
@@ -341,10 +342,7 @@ class LogStore:
             raise Unavailable(message, retry_after=5, detail=detail) from error
 
 
-def _wrong(found: schema.State) -> str:
-    return f"the database {found.value}; `logservice init-db` puts that right"
-
-
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
     """Do a piece of work that nothing else is done together with."""
+    schema.be_current(connection)
     return [work(connection)]

@@ -23,6 +23,7 @@ from logservice.store.store import LogStore
 from tests.gateways.flavours import create, fill
 from tests.imports.conftest import Import
 from tests.imports.expected import facts_in, facts_of
+from tests.processes import children, has_ended
 from tests.serving import open_store
 from tests.store_rows import buckets, raw_rows, rebuilt, table_rows
 
@@ -94,28 +95,6 @@ def test_an_import_that_is_killed_some_times_equals_one_that_was_not(
         assert people(store) == people(log)
         if store.dialect.one_writer:
             assert raw_rows(store) == raw_rows(log)
-
-
-def children(process_id: int) -> list[int]:
-    """Return the processes that a process has started."""
-    return [found for found in processes() if parent(found) == process_id]
-
-
-def processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def has_ended(process_id: int) -> bool:
-    return parent(process_id) is None
-
-
-def parent(process_id: int) -> int | None:
-    """Return the parent of a process; None when it has ended."""
-    try:
-        state, number = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[:2]
-    except OSError:
-        return None
-    return None if state == "Z" else int(number)
 
 
 def people(store: LogStore) -> list[list[dict[str, Any]]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, NullPool, create_engine
 
 from logservice.store import dialects
 from logservice.store.store import LogStore
+from tests.clean_databases import CleanDatabases
 from tests.conftest import Lend
+from tests.postgresql_server import Server
 from tests.store_rows import NOW, within
 
 OpenStore = Callable[..., LogStore]
@@ -48,3 +52,45 @@ def module_store(lend: Lend, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with lend(tmp_path_factory.mktemp("store")) as url:
         for open_store in _opened(url):
             yield open_store()
+
+
+@pytest.fixture(scope="session")
+def bare_databases(postgresql: Server) -> Iterator[CleanDatabases]:
+    """Databases without tables on the PostgreSQL server."""
+    with closing(CleanDatabases(postgresql, lambda url: None, name="bare")) as databases:
+        yield databases
+
+
+@pytest.fixture
+def bare_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database without tables."""
+    if engine_name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'logservice.db'}"
+        return
+    databases: CleanDatabases = request.getfixturevalue("bare_databases")
+    with databases.lent() as url:
+        yield url
+
+
+@pytest.fixture
+def open_bare(bare_url: str) -> Iterator[Any]:
+    """Open stores on a database without tables, as several processes would."""
+    stores: list[LogStore] = []
+
+    def open_store(**settings: Any) -> LogStore:
+        engine = create_engine(**dialects.engine_settings(bare_url, ""))
+        stores.append(LogStore(engine, clock=lambda: NOW, **settings))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def engine(bare_url: str) -> Iterator[Engine]:
+    """The same database without a store."""
+    url = bare_url.replace("postgresql://", "postgresql+psycopg://")
+    engine = create_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, delete, insert, select, text, update
+from sqlalchemy import Table, delete, insert, select, update
 
 from logservice.errors import Unavailable
 from logservice.store import checking, purging
@@ -22,6 +22,7 @@ from tests.store_rows import (
     MIDNIGHT,
     WEEK,
     Row,
+    change,
     make_record,
     make_records,
     raw_rows,
@@ -267,8 +268,7 @@ def test_a_database_of_another_version_is_named_and_left_alone(
 
 
 def set_version(store: LogStore, version: str | None) -> None:
-    change = text("UPDATE log_alembic_version SET version_num = :version")
-    store.write(lambda connection: connection.execute(change, {"version": version}))
+    change(store, f"UPDATE log_alembic_version SET version_num = '{version}'")
 
 
 # Beside others

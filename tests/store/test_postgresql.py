@@ -134,6 +134,26 @@ def test_a_full_second_stores_nothing_of_the_batch(store: LogStore, monkeypatch:
     assert len(raw_rows(store)) == 8
 
 
+# Commits
+
+
+@pytest.mark.parametrize(
+    ("configured", "used"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")]
+)
+def test_a_commit_waits_for_the_disk_at_least_whatever_the_server_does_by_default(
+    open_store: Any, db_url: str, configured: str, used: str
+) -> None:
+    with psycopg.connect(db_url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = {configured}')
+
+    shown = open_store().write(
+        lambda connection: connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+    )
+
+    assert shown == used
+
+
 # Several writers
 
 

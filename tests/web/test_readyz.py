@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from logservice.store import schema
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
+from tests.rows import GATEWAY, ROOT, contents, make_event, post
+from tests.store_rows import change
 
 VERSION = "UPDATE log_alembic_version SET version_num = '{}'"
 
@@ -32,14 +34,29 @@ def test_a_database_that_cannot_serve_is_told_with_the_reason(
 ) -> None:
     old: FlaskClient = client_with(LEGACY_STATUS="1")
     assert assert_ok(client.get("/readyz")) == assert_ok(old.get("/readyz")) == "ok"
-    store.write(lambda connection: connection.exec_driver_sql(spoil))
+    change(store, spoil)
     for one in (client, old):
         answer = one.get("/readyz")
         assert_error(answer, 503, reason)
         assert int(answer.headers["Retry-After"]) > 0
         assert assert_ok(one.get("/healthz")) == "ok"
-    store.write(lambda connection: connection.exec_driver_sql(mend))
+    change(store, mend)
     assert assert_ok(client.get("/readyz")) == "ok"
+
+
+def test_what_a_newer_program_has_brought_up_is_not_read_or_written_any_more(
+    client: FlaskClient, store: LogStore
+) -> None:
+    post(client, make_event(content="before"))
+    change(store, VERSION.format("9999"))
+
+    answer = client.post("/api/log/", json=make_event(content="after"), headers=GATEWAY)
+    assert_error(answer, 503, "schema version 9999")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert_error(client.get("/api/log/", headers=ROOT), 503, "获取日志失败")
+
+    change(store, VERSION.format(schema.newest_version()))
+    assert contents(assert_ok(client.get("/api/log/", headers=ROOT))["items"]) == ["before"]
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")

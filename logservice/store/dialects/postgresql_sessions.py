@@ -104,6 +104,7 @@ class OwnSessions(Sessions):
         )
         _listen(engine, {**settings, "default_transaction_isolation": "'repeatable read'"} | _READ_ONLY)
         _listen(self._writes, {**settings, "default_transaction_isolation": "'read committed'"})
+        event.listen(self._writes, "connect", _wait_for_the_disk)
 
     def reading(self) -> AbstractContextManager[Connection]:
         return self._begun(self.engine)
@@ -141,6 +142,13 @@ class OwnSessions(Sessions):
 
 
 _READ_ONLY = {"default_transaction_read_only": "on"}
+
+
+def _wait_for_the_disk(connection: Any, _record: Any) -> None:
+    """Have commits wait for the disk where the server would not; where they wait for more, that stays."""
+    would_not = "current_setting('synchronous_commit') = 'off'"
+    connection.execute(f"SELECT set_config('synchronous_commit', 'on', false) WHERE {would_not}")
+    connection.commit()
 
 
 def change_settings(connection: Connection, settings: Mapping[str, str]) -> None:
