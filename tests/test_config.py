@@ -170,7 +170,7 @@ def test_what_is_like_no_setting_is_told_without_a_guess() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(f"LOGSERVICE_{name}" for name in [*WRONG, *ANY_TEXT]),
+        *(f"LOGSERVICE_{name}" for name in [*WRONG, *sorted(ANY_TEXT)]),
         *("LOGSERVICE_TOKEN", "LOGSERVICE_URL", "LOGSERVICE_TEST_KILLS"),
         # Kubernetes and Docker set these for a service that is called like us.
         *("LOGSERVICE_SERVICE_HOST", "LOGSERVICE_SERVICE_PORT_HTTP", "LOGSERVICE_PORT_8000_TCP_ADDR"),
