@@ -322,6 +322,8 @@ class LogStore:
             if not self._auto_create:
                 raise Unavailable(schema.wrong(found))
             self.create()
+            if found is schema.State.EMPTY:
+                log.warning("there was no log, and a new one was begun in %s", self.dialect.place)
         self._ready = True
 
     def _state(self) -> schema.State:

@@ -428,3 +428,15 @@ def test_long_work_gives_way_to_those_who_write(open_store: Any) -> None:
 
     assert writes > 5
     assert ends[1] - ends[0] > 0.4
+
+
+def test_a_log_that_is_begun_where_one_was_expected_is_warned_of(
+    open_store: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "logservice.db"
+    path.unlink(missing_ok=True)
+    for _ in range(2):
+        open_store().record([make_record()])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"there was no log, and a new one was begun in {path}"
+    ]

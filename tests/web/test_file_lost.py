@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,12 +16,16 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import create_engine
 
+from logservice.errors import Unavailable
+from logservice.store import dialects
 from logservice.store.dialects.sqlite import SQLiteDialect
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
 from tests.failing import READS, assert_failing, assert_not_writing, everything
 from tests.rows import GATEWAY, NOW, ROOT, contents, make_event, post
+from tests.store_rows import make_record, raw_rows
 
 pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
 ROOM = Path(__file__).parents[2]
@@ -48,6 +53,26 @@ def test_a_database_deleted_before_the_first_write_is_not_made_anew(client: Flas
     file.unlink()
     assert_not_writing(client, file.name)
     assert not file.exists()
+
+
+def test_no_new_log_empties_the_write_ahead_log_of_one_that_is_missing(
+    client: FlaskClient, file: Path, tmp_path: Path
+) -> None:
+    post(client, make_event(content="the last"))
+    # As they lie there after a kill, or while the service runs.
+    left = tmp_path / "left"
+    left.mkdir()
+    database, wal = (Path(shutil.copy(f"{file}{end}", left)) for end in ("", "-wal"))
+    hidden, held = database.rename(tmp_path / "hidden"), wal.read_bytes()
+
+    with closing(LogStore(create_engine(**dialects.engine_settings(f"sqlite:///{database}", "")))) as store:
+        with pytest.raises(Unavailable, match=f"{file.name} is missing, and {wal.name} is there"):
+            store.record([make_record()])
+        assert not database.exists()
+        assert wal.read_bytes() == held
+
+        hidden.rename(database)
+        assert contents(raw_rows(store)) == ["the last"]
 
 
 def test_a_database_that_comes_back_is_used_again(client: FlaskClient, file: Path) -> None:

@@ -62,6 +62,11 @@ class Dialect(abc.ABC):
         self.waiting_time = waiting_time
         self.shared = shared
 
+    @property
+    def place(self) -> str:
+        """Where the log is, for people: the file, or the name of the database."""
+        return str(self.path or self.engine.url.database)
+
     @classmethod
     @abc.abstractmethod
     def engine_settings(cls, url: URL, folder: str, *, waiting_time: float) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class SQLiteDialect(Dialect):
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         make_private(self.path.parent)
         if not self.path.exists():
+            self._refuse_what_is_left()
             # Not to be opened beside SQLite: closing it would end all locks that this process has on it.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connect = partial(connect_writer, self.path, waiting_time=self.waiting_time)
@@ -106,6 +107,14 @@ class SQLiteDialect(Dialect):
                 connection.exec_driver_sql(_CREATE_INDEX)
                 connection.exec_driver_sql(_FILL_INDEX)
         self.engine.dispose()
+
+    def _refuse_what_is_left(self) -> None:
+        """Raise Unavailable where the file is missing and its write-ahead log is not: SQLite would empty that."""
+        if self.wal.size():
+            raise Unavailable(
+                f"{self.path.name} is missing, and {self.path.name}-wal is there, which may hold what was"
+                " recorded last: put the file back beside it, or move it away to begin a new log"
+            )
 
     def lost(self, error: BaseException) -> str:
         if isinstance(error, OSError):
