@@ -825,6 +825,18 @@ def test_a_socket_of_a_running_program_is_taken(
     assert not list(tmp_path.glob("*.db"))
 
 
+def test_a_path_from_the_working_folder_may_be_short_where_the_whole_one_is_too_long(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sockets / ("x" * 108)
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    addresses.refuse_taken("unix:x.sock")
+
+    assert not list(folder.iterdir())
+
+
 def test_a_socket_that_nobody_listens_at_any_more_is_free(sockets: Path) -> None:
     path = sockets / "x.sock"
     with listening(path):

@@ -78,7 +78,7 @@ def _listen_at_path(bind: str) -> None:
     """
     path = _path(bind)
     if not path.parent.is_dir():
-        raise InvalidValue(f"--bind: {bind}: there is no folder {path.parent}")
+        raise InvalidValue(f"--bind: {bind}: there is no folder {path.parent.absolute()}")
     if path.exists() and not path.is_socket():
         raise InvalidValue(f"--bind: {bind}: what is there already is no socket")
     if _is_listening(path):
@@ -115,13 +115,14 @@ class Curl:
 def curl_for(bind: str) -> Curl:
     """Return what asks a service at an address that was checked."""
     if _SOCKET.match(bind):
-        return Curl("http://localhost", socket=str(_path(bind)))
+        return Curl("http://localhost", socket=str(_path(bind).absolute()))
     found = _parts(bind)
     return Curl(f"http://{_EVERYWHERE.get(found['host'], found['host'])}:{found['port']}")
 
 
 def _path(bind: str) -> Path:
-    return Path(_SOCKET.sub("", bind)).absolute()
+    """Return the path of a unix address as it was given: an absolute one may be too long for a socket."""
+    return Path(_SOCKET.sub("", bind))
 
 
 def _parts(bind: str) -> re.Match[str]:
