@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -764,6 +765,89 @@ def test_what_keeps_the_server_from_starting_is_told_before_a_token_is(
         run(*command.split(), "--bind", taken), "LOGSERVICE_LOG_LEVEL: 'verbose' is none of debug, info"
     )
     assert not list(tmp_path.glob("*.db"))
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A folder whose name is short enough for the addresses of sockets in it."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def listening(path: Path, kind: int = socket.SOCK_STREAM) -> Iterator[socket.socket]:
+    with closing(socket.socket(socket.AF_UNIX, kind)) as server:
+        server.bind(str(path))
+        if kind == socket.SOCK_STREAM:
+            server.listen(0)
+        yield server
+
+
+@pytest.mark.parametrize("scheme", ["unix:", "unix://"])
+def test_a_path_where_no_socket_can_be_is_told_before_a_token_is(
+    run: Run, tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("it starts all the same"))
+    file, folder, long = sockets / "file", sockets / "folder", sockets / ("x" * 108)
+    file.touch()
+    folder.mkdir()
+
+    for path, reason in [
+        (file, "what is there already is no socket"),
+        (folder, "what is there already is no socket"),
+        (file / "x.sock", f"there is no folder {file}"),
+        (long, "AF_UNIX path too long"),
+        # Nobody makes anything there, root neither.
+        (Path("/proc/x.sock"), ""),
+    ]:
+        assert_error(run("serve", "--bind", f"{scheme}{path}"), f"--bind: {scheme}{path}: {reason}")
+
+    assert file.is_file()
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_socket_of_a_running_program_is_taken(
+    run: Run, tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("it starts all the same"))
+    path = sockets / "x.sock"
+    taken = f"unix:{path} is taken: another program listens there"
+
+    with listening(path) as server:
+        # The first call fills its queue.
+        for _ in range(2):
+            assert_error(run("serve", "--bind", f"unix:{path}"), taken)
+        server.accept()[0].close()
+    path.unlink()
+    with listening(path, socket.SOCK_DGRAM):
+        assert_error(run("serve", "--bind", f"unix:{path}"), taken)
+
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_path_from_the_working_folder_may_be_short_where_the_whole_one_is_too_long(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sockets / ("x" * 108)
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    addresses.refuse_taken("unix:x.sock")
+
+    assert not list(folder.iterdir())
+
+
+def test_a_socket_that_nobody_listens_at_any_more_is_free(sockets: Path) -> None:
+    path = sockets / "x.sock"
+    with listening(path):
+        pass
+    assert path.is_socket()
+
+    for _ in range(2):
+        addresses.refuse_taken(f"unix:{path}")
+
+    with listening(path):
+        pass
 
 
 def test_a_port_that_systemd_opened_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

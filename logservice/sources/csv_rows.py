@@ -14,10 +14,10 @@ _MARK = "'"
 _BEGINNINGS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", _MARK)
 _RISKY = (*_BEGINNINGS, "\t", "\r", "\n")
 # To one that cuts cells at semicolons or tabs, a cell may begin in the middle of a text, and a row at the end
-# of a line: quotes count at the beginning of a cell only.
+# of a line: quotes count at the beginning of a cell only, where those of a text, written twice, open and end.
 _BEGINNING = f"(?=[{re.escape(''.join(_BEGINNINGS))}])"
-_INNER = re.compile(rf"([;\t\r\n]){_BEGINNING}")
-_INNER_MARKED = re.compile(rf"([;\t\r\n]){_MARK}{_BEGINNING}")
+_INNER = re.compile(rf'([;\t\r\n]"*){_BEGINNING}')
+_INNER_MARKED = re.compile(rf'([;\t\r\n]"*){_MARK}{_BEGINNING}')
 
 _COUNTS = frozenset(
     {

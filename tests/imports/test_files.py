@@ -283,6 +283,17 @@ def test_dumps_of_gateways_are_read_with_their_own_numbers(
     assert stored(take(write(rows))) == 0
 
 
+@pytest.mark.parametrize("known", [{}, {"flavour": Flavour.NEW_API}])
+def test_apostrophes_in_dumps_of_gateways_stay(take: Take, log: LogStore, known: dict[str, Any]) -> None:
+    texts = {"content": "options:\n'-a' and '-b';'=d'", "username": "'@alice", "other": '{"a":";\'-1"}'}
+    row = next(row for row in gateway_rows("new-api-2026") if can_be_stored(row)) | texts
+
+    assert stored(take(as_csv([row]), **known)) == 1
+
+    [found] = raw_rows(log)
+    assert {name: found[name] for name in texts} == texts
+
+
 def test_whose_rows_they_are_can_be_said(take: Take, log: LogStore) -> None:
     row = {"created_at": NOW, "type": 5, "use_time": 3}
 
