@@ -16,7 +16,7 @@ def make_private(folder: Path) -> None:
     if not folder.parent.exists():
         make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    if [entry.name for entry in folder.iterdir()] == [".gitignore"]:
-        # Somebody else's stays as open as they want it.
-        with contextlib.suppress(PermissionError):
+    # Somebody else's, and one that may only be read, stays as open as it is.
+    with contextlib.suppress(OSError):
+        if [entry.name for entry in folder.iterdir()] == [".gitignore"]:
             folder.chmod(0o700)

@@ -23,7 +23,7 @@ SOURCES = ("pypi", "osv")
 KNOWN_TO_BE_WEAK = "jinja2==2.4.1"
 #: Weaknesses that do not touch us, by their number, each with its reason. None so far.
 HARMLESS: dict[str, str] = {}
-SECONDS = 300
+SECONDS = 60
 _WRONG_USAGE = 2
 
 #: Asks a source about versions, and returns what pip-audit says of each; nothing if it could not ask.
@@ -55,7 +55,7 @@ def ask(source: str, requirements: str) -> Sequence[dict[str, Any]]:
         raise ValueError(done.stderr)
     try:
         found: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, KeyError):
         return []
     return found
 

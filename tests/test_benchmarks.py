@@ -90,7 +90,7 @@ def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> 
         "VmRSS ",
         "RssAnon",
         "MB/hour",
-        "no failure: 0",
+        "no failure:",
         "p99 of reads",
     ):
         assert said in result.output

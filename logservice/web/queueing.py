@@ -3,13 +3,16 @@
 More requests than the service can do would otherwise wait ever longer, until each is answered after its
 client has gone. So who waited for long is told to come back, which costs little, and who comes next need not
 wait as long. How long a request has waited, the system knows: since its last byte came in. That counts the
-time before the connection was accepted, and needs no clock of anybody else's.
+time before the connection was accepted, and needs no clock of anybody else's; who came while the service was
+starting, and that is seconds, has waited since it was ready.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+import time
+from functools import partial
 from typing import Any
 
 from flask import Flask, request
@@ -19,8 +22,8 @@ from .responses import ApiError
 #: Seconds that a request may wait for a thread.
 LONGEST_SECONDS = 2.0
 _MESSAGE = "too many requests are waiting; try again"
-#: What operators look at while the service has too much to do is answered, however late.
-_ALWAYS_ANSWERED = ("/healthz", "/readyz", "/metrics")
+#: What takes its time. What operators look at meanwhile is answered however late, and so are files.
+_REFUSED = ("/api/", "/v1/")
 
 # Milliseconds since data came in last, `tcpi_last_data_recv` of Linux: include/uapi/linux/tcp.h
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
@@ -28,14 +31,15 @@ _LAST_DATA = struct.Struct("=52xI")
 
 
 def init_app(app: Flask) -> None:
-    """Refuse in an application what waited too long; to be called before anything else looks at requests."""
-    app.before_request(_refuse_late)
+    """Refuse in an application, which is ready now, what waited too long, before anybody is recognised."""
+    app.before_request(partial(_refuse_late, time.monotonic()))
 
 
-def _refuse_late() -> None:
-    if request.path.rstrip("/") in _ALWAYS_ANSWERED:
+def _refuse_late(ready: float) -> None:
+    if request.method == "OPTIONS" or not request.path.startswith(_REFUSED):
         return
-    if waited(request.environ.get("gunicorn.socket")) > LONGEST_SECONDS:
+    since_ready = time.monotonic() - ready
+    if min(waited(request.environ.get("gunicorn.socket")), since_ready) > LONGEST_SECONDS:
         raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
 
 

@@ -65,5 +65,5 @@ def test_no_rows_are_a_file_with_columns() -> None:
 def test_without_pyarrow_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "find_spec", lambda name: None)
     monkeypatch.delitem(sys.modules, "pyarrow")
-    with pytest.raises(InvalidValue, match=r"pip install 'logservice\[archive\]'"):
+    with pytest.raises(InvalidValue, match=r"pip install 'pyarrow"):
         ParquetWriter(io.BytesIO(), ADMIN.fields)

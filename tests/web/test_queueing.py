@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from logservice.store.store import LogStore
 from logservice.web import queueing
 from tests.answers import assert_error, assert_ok
+from tests.conftest import MakeApp
 from tests.rows import ALICE_KEY, GATEWAY, ROOT, make_event
 
 pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
@@ -33,7 +34,9 @@ def connection() -> Iterator[socket.socket]:
 def late(connection: socket.socket, monkeypatch: pytest.MonkeyPatch) -> dict[str, socket.socket]:
     """What gunicorn tells of a request that waited for longer than it may."""
     monkeypatch.setattr(queueing, "LONGEST_SECONDS", 0.05)
+    deadline = time.monotonic() + 10
     while queueing.waited(connection) <= queueing.LONGEST_SECONDS:
+        assert time.monotonic() < deadline, "the system does not tell when data came in"
         time.sleep(0.01)
     return {"gunicorn.socket": connection}
 
@@ -45,7 +48,7 @@ def test_who_waited_too_long_is_told_to_come_back_and_nothing_is_done(
         client.get("/api/log/", headers=ROOT, environ_base=late),
         client.get(f"/api/log/token?key={ALICE_KEY}", environ_base=late),
         client.post("/api/log/", json=make_event(), headers=GATEWAY, environ_base=late),
-        client.get("/nowhere", environ_base=late),
+        client.get("/api/nowhere", environ_base=late),
     ]
     for answer in answers:
         assert_error(answer, 503, "too many requests are waiting")
@@ -56,11 +59,22 @@ def test_who_waited_too_long_is_told_to_come_back_and_nothing_is_done(
     assert store.count_raw() == 0
 
 
-def test_probes_and_figures_are_answered_however_late(
+def test_what_asks_nothing_of_the_log_is_answered_however_late(
     client: FlaskClient, late: dict[str, socket.socket]
 ) -> None:
-    for path in ("/healthz", "/readyz", "/readyz/", "/metrics"):
+    for path in ("/healthz", "/readyz", "/readyz/", "/metrics", "/", "/openapi.json"):
         assert client.get(path, headers=ROOT, environ_base=late).status_code == 200
+    origin = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
+    assert client.options("/api/log/token", headers=origin, environ_base=late).status_code == 200
+
+
+def test_who_came_while_the_service_was_starting_is_served(
+    make_app: MakeApp, connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, "waited", lambda _connection: 60.0)
+    client = make_app().test_client()
+    environ = {"gunicorn.socket": connection}
+    assert client.get("/api/log/", environ_base=environ).status_code == 401
 
 
 def test_who_has_just_come_is_served(client: FlaskClient, connection: socket.socket) -> None:

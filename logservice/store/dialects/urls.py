@@ -15,7 +15,8 @@ _SQLITE = "sqlite:///"
 #: A password, or where one may lie: behind the beginning, or among the options.
 _CREDENTIALS = re.compile(r"^(?P<before>[\w+.-]+://|).*@", re.DOTALL)
 _OPTIONS = re.compile(r"\?.*", re.DOTALL)
-_SECRET = re.compile(r"\?.*@|pass|pwd|secret", re.IGNORECASE | re.DOTALL)
+#: A word for one, a second colon, or where a host should be: a password may be there that lacks its host.
+_SECRET = re.compile(r"\?.*@|pass|pwd|secret|:.*:|(?<!/)(?<!sqlite:)//[^/]", re.IGNORECASE | re.DOTALL)
 _EXAMPLES = f"{_SQLITE}logservice.db or postgresql://user:password@host/database"
 
 
@@ -38,5 +39,5 @@ def shown(url: str) -> str:
 def _meant(url: str | URL) -> str:
     """Return the URL of a file that was named by its path alone, else examples."""
     text = str(url)
-    is_path = text and "://" not in text and "@" not in text and not _SECRET.search(text)
+    is_path = text and ":" not in text and "@" not in text and not _SECRET.search(text)
     return f"{_SQLITE}{text}" if is_path and PurePath(text).suffix else _EXAMPLES
