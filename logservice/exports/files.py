@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import AlreadyExists
+
+#: What a disk says that cannot take what is written to it.
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 
 @contextmanager
@@ -44,7 +48,7 @@ def _taking_its_name(path: Path, refused: str | None) -> Iterator[Path]:
         os.replace(name, path)
     except BaseException as error:
         os.unlink(name)
-        if isinstance(error, OSError) and error.strerror and error.filename is None:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK and error.filename is None:
             # To write knows no names, and there may be several disks.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise

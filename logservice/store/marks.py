@@ -16,9 +16,11 @@ from sqlalchemy import Connection, delete, insert, select
 from ..errors import Conflict
 from .tables import marks
 
-#: Seconds after which a mark that was not renewed is taken for that of a killed process. One that would last
-#: twice as long is taken for it as well: the clock was set back since, and whoever lives soon renews it.
+#: Seconds after which a mark that was not renewed is taken for that of a killed process.
 LIFETIME = 60
+#: A mark that would last for longer than so many seconds is taken for it as well: the clock was set back
+#: since, and whoever lives soon renews it. The clock of another machine may be ahead by less.
+MOST_AHEAD = 15 * 60
 
 
 def new_owner() -> str:
@@ -31,7 +33,7 @@ def hold(
 ) -> None:
     """Take or renew a mark, saying how far the work is. Raises Conflict while somebody else holds it."""
     held = connection.execute(select(marks).where(marks.c.name == name)).one_or_none()
-    if held is not None and held.owner != owner and now < held.expires_at <= now + 2 * LIFETIME:
+    if held is not None and held.owner != owner and now < held.expires_at <= now + MOST_AHEAD:
         raise Conflict(
             f"a {name} is running already; try again when it is done, or in a minute if it was killed"
         )
@@ -42,7 +44,7 @@ def hold(
 
 def progress(connection: Connection, name: str, *, now: int) -> dict[str, Any] | None:
     """Return how far work is that is under way; None where none is, or none that says so."""
-    lasts = marks.c.expires_at.between(now + 1, now + 2 * LIFETIME)
+    lasts = marks.c.expires_at.between(now + 1, now + MOST_AHEAD)
     said = connection.scalar(select(marks.c.progress).where(marks.c.name == name, lasts))
     return None if said is None else dict(orjson.loads(said))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -39,6 +40,15 @@ def test_what_fails_leaves_nothing_and_what_was_there(tmp_path: Path, error: typ
         fail_after_half(tmp_path / "out", error)
     assert names(tmp_path) == ["out"]
     assert (tmp_path / "out").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(("number", "is_named"), [(errno.ENOSPC, True), (errno.ECONNRESET, False)])
+def test_a_full_disk_is_told_with_the_file_and_a_lost_connection_is_none(
+    tmp_path: Path, number: int, is_named: bool
+) -> None:
+    with pytest.raises(OSError, match=os.strerror(number)) as caught, whole_file(tmp_path / "out"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.filename == (str(tmp_path / "out") if is_named else None)
 
 
 def test_a_name_that_is_taken_is_refused_unless_it_may_be_replaced(tmp_path: Path) -> None:

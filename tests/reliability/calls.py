@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +33,15 @@ class Answer:
     body: Any
 
 
-def call(service: Service, method: str, path: str, body: Any = None) -> Answer:
+def call(
+    service: Service, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> Answer:
     """Send one request over a connection of its own."""
-    headers = {"Authorization": f"Bearer {TOKENS['root']}", "Content-Type": "application/json"}
+    usual = {"Authorization": f"Bearer {TOKENS['root']}", "Content-Type": "application/json"}
     with closing(service.open()) as connection:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        connection.request(
+            method, path, None if body is None else json.dumps(body), {**usual, **(headers or {})}
+        )
         return _received(connection.getresponse())
 
 
@@ -50,10 +54,11 @@ def text(size: int) -> str:
     return os.urandom(size // 2).hex().translate(_SIGNS)
 
 
-def post(service: Service, *names: str, size: int = 0) -> Answer:
-    """Post an event for each request id, with a text of so many characters."""
+def post(service: Service, *names: str, size: int = 0, key: str | None = None) -> Answer:
+    """Post an event for each request id, with a text of so many characters; `key` makes it safe to repeat."""
     events = [{"request_id": name, "content": text(size) if size else "small"} for name in names]
-    return call(service, "POST", "/api/log/", events)
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return call(service, "POST", "/api/log/", events, headers)
 
 
 def post_at_once(service: Service, names: Sequence[str]) -> dict[str, Answer]:

@@ -84,6 +84,15 @@ class Limited(Disk):
 
 
 @contextmanager
+def emptied(disk: Disk) -> Iterator[None]:
+    """Leave room on a disk however the block ends: a limit would stay with the process of the tests."""
+    try:
+        yield
+    finally:
+        disk.make_room()
+
+
+@contextmanager
 def mounted(folder: Path, *, size: int, owner: int | None = None) -> Iterator[SmallDisk | None]:
     """Mount a disk of so many bytes over a folder until the block ends; give None where that is refused."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "small", str(folder)]

@@ -15,7 +15,7 @@ from tests.commands import assert_done, assert_error, invoke
 from tests.postgresql_server import Server, private, required
 from tests.private_servers import account
 from tests.reliability.calls import LARGE, assert_reading, assert_refused, assert_sound, call, post, text
-from tests.reliability.disks import Disk, Limited, mounted
+from tests.reliability.disks import Disk, Limited, emptied, mounted
 from tests.serving import Service, serving
 
 #: Of the disk, and what files may grow to where there is none. More than that is stored before.
@@ -28,11 +28,9 @@ def sqlite_on(folder: Path) -> Iterator[tuple[Service, Disk, str]]:
     place, url = folder / "disk", f"sqlite:///{folder / 'disk' / 'log.db'}"
     place.mkdir()
     with mounted(place, size=DISK) as small, serving(place, url=url) as service:
-        yield (
-            service,
-            small or Limited(place, lambda: [os.getpid(), *children(service.process.pid)], LIMIT),
-            url,
-        )
+        disk = small or Limited(place, lambda: [os.getpid(), *children(service.process.pid)], LIMIT)
+        with emptied(disk):
+            yield service, disk, url
 
 
 OLD = {f"old-{number}" for number in range(60)}
@@ -95,10 +93,11 @@ def postgresql_on(folder: Path) -> Iterator[tuple[Server, Disk]]:
                 with server.connected() as connection:
                     connection.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
                     connection.execute("CREATE DATABASE log TABLESPACE small TEMPLATE template0")
-                yield server, small
             else:
                 server.create_database("log")
-                yield server, Limited(place, lambda: _sessions(server), 17 * 2**20, account())
+            disk = small or Limited(place, lambda: _sessions(server), 17 * 2**20, account())
+            with emptied(disk):
+                yield server, disk
     finally:
         place.rmdir()
 

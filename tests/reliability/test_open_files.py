@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import resource
 import socket
@@ -36,10 +37,11 @@ def silent_clients(service: Service, number: int) -> Iterator[None]:
 
 
 def post_until_stored(service: Service, name: str) -> None:
+    """Repeat a post, which is stored once however often it came through."""
     deadline = time.monotonic() + 40
     while True:
-        with suppress(OSError):
-            if post(service, name).status == 200:
+        with suppress(OSError, http.client.HTTPException):
+            if post(service, name, key=name).status == 200:
                 return
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -94,7 +94,7 @@ def test_on_a_slow_disk_posts_that_wait_too_long_are_refused_and_taken_ones_ackn
     assert_going_on(waiting, "taken")
 
 
-def test_a_database_that_another_program_locks_is_told_to_all_at_once_and_used_again(
+def test_a_database_that_another_program_locks_is_told_to_all_who_post_and_used_again(
     waiting: Waiting,
 ) -> None:
     with waiting.locked():

@@ -184,6 +184,38 @@ def test_work_that_fails_for_a_lock_is_not_done_again_one_by_one(open_store: Any
     assert tries == [1, 3]
 
 
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [("SELECT repeat('x', 2000000000)", "54000"), ("SELECT pg_sleep(10)", "57014")],
+    ids=["too large", "too long"],
+)
+def test_work_that_fails_for_a_limit_that_it_alone_meets_fails_no_neighbour(
+    open_store: Any, statement: str, sqlstate: str
+) -> None:
+    store, begun = open_store(), threading.Event()
+    store.create()
+
+    def work(connection: Connection, items: Sequence[int]) -> list[int]:
+        if items == [0]:
+            begun.set()
+            # Meanwhile the others come together.
+            time.sleep(0.3)
+        if 1 in items:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 20")
+            connection.exec_driver_sql(statement)
+        return list(items)
+
+    def run(number: int) -> int:
+        assert number == 0 or begun.wait(5)
+        result: int = store.writer.run(work, number, timeout=5)
+        return result
+
+    first, bad, *others = at_once([lambda number=number: run(number) for number in range(4)])
+
+    assert (first, others) == (0, [2, 3])
+    assert bad.orig.sqlstate == sqlstate
+
+
 def test_whoever_two_writers_meet_at_once_is_registered_once(open_store: Any) -> None:
     stores = [open_store() for _ in range(4)]
     stores[0].create()

@@ -57,6 +57,20 @@ def test_one_that_was_cut_short_or_killed_is_not_under_way(open_store: Any) -> N
     killed.close()
 
 
+def test_one_on_a_machine_whose_clock_is_minutes_ahead_keeps_others_out(open_store: Any) -> None:
+    ahead, other = open_store(clock=lambda: MIDNIGHT + 600.0), open_store(clock=lambda: float(MIDNIGHT))
+    ahead.record(make_records(10))
+    running = purging.carry_out(ahead, Purge(MIDNIGHT), batch=3)
+    next(running)
+
+    with pytest.raises(Conflict, match="purge is running already"):
+        next(purging.carry_out(other, Purge(MIDNIGHT)))
+
+    assert purging.under_way(other) is not None
+    list(running)
+    assert raw_rows(other) == []
+
+
 def test_one_whose_mark_somebody_else_took_over_stops(open_store: Any) -> None:
     now = [float(MIDNIGHT)]
     store, other = open_store(clock=lambda: now[0]), open_store(clock=lambda: now[0])
@@ -71,6 +85,22 @@ def test_one_whose_mark_somebody_else_took_over_stops(open_store: Any) -> None:
         next(asleep)
 
     assert purging.under_way(store) is not None
+    list(later)
+    assert raw_rows(store) == []
+
+
+def test_one_that_a_machine_takes_for_killed_whose_clock_is_ahead_does_not_go_on_beside_it(
+    open_store: Any,
+) -> None:
+    store, ahead = open_store(clock=lambda: float(MIDNIGHT)), open_store(clock=lambda: MIDNIGHT + 90.0)
+    store.record(make_records(100))
+    overtaken, later = (purging.carry_out(one, Purge(MIDNIGHT), batch=3) for one in (store, ahead))
+    next(overtaken)
+    next(later)
+
+    with pytest.raises(Conflict, match="purge is running already"):
+        next(overtaken)
+
     list(later)
     assert raw_rows(store) == []
 

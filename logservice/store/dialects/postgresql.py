@@ -59,8 +59,8 @@ _SEARCH_INDEX = "log_contents_search"
 
 # Classes of errors: the connection, the login, and a server that is shutting down.
 _OUT_OF_REACH = ("08", "28", "57P")
-#: Deadlocks, and what else is only worth another try.
-_ROLLED_BACK = "40"
+# What meets any work just now: the connection, a full disk and its like, a lock, a server that shuts down.
+_MEETS_ALL = ("08", "53", "55P03", "57P0")
 _UNDEFINED_TABLE, _LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "42P01", "55P03", "57014"
 
 
@@ -193,10 +193,12 @@ class PostgreSQLDialect(Dialect):
         """Connections go back to the pool by themselves."""
 
     def meets_all(self, error: Exception) -> bool:
-        """Say so of a lock, a full disk, a lost connection; a deadlock is over once it is told."""
+        """Say so of a lock, a full disk, a lost connection; no deadlock, nor a limit of one statement."""
         cause: Any = getattr(error, "orig", error)
-        is_operational = isinstance(cause, self.engine.dialect.loaded_dbapi.OperationalError)
-        return is_operational and not str(cause.sqlstate or "").startswith(_ROLLED_BACK)
+        if not isinstance(cause, self.engine.dialect.loaded_dbapi.OperationalError):
+            return False
+        # The driver itself, which knows no codes, tells of connections that are lost.
+        return cause.sqlstate is None or cause.sqlstate.startswith(_MEETS_ALL)
 
     # -- writing -------------------------------------------------------------------------------------------
 
