@@ -18,7 +18,7 @@ URL = "sqlite:///log.db"
 # Before click 8.2 a runner mixes the two outputs unless it is told not to.
 APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
 RUNNER = CliRunner(**APART)
-_BEGUN = re.compile(r"\AWarning: there was no log, and a new one was begun in .*\n")
+_BEGUN = re.compile(r"^Warning: there was no log, and a new one was begun in .*\n", re.MULTILINE)
 
 
 def app_in(folder: Path) -> Flask:

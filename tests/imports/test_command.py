@@ -18,7 +18,7 @@ from logservice.cli import times
 from logservice.errors import InvalidValue
 from logservice.imports import reading
 from logservice.store.store import LogStore
-from tests.commands import app_in, assert_done, assert_error, invoke
+from tests.commands import app_in, assert_done, assert_error, complaints, invoke
 from tests.gateways.flavours import Filled, create, engine_of, fill
 from tests.imports.expected import facts_of
 
@@ -139,7 +139,7 @@ def test_refused_rows_and_unknown_kinds_are_told_and_make_it_fail(
 
     assert result.exit_code == 1
     assert f"{rows_of(filled) - 25} rows of new-api, refused 25;" in result.stdout
-    told = result.stderr.splitlines()
+    told = complaints(result).splitlines()
     assert told[0].endswith("created_at: 0 is before 1970")
     assert told[20:] == [
         "... and 5 more",
@@ -198,7 +198,10 @@ def test_rows_of_a_gateway_in_a_file_are_said_to_be_that(run: Run, tmp_path: Pat
 
     result = run("import", "-", "--from", "new-api", input=row)
 
-    assert (result.stdout, result.stderr) == ("Accepted 1 event, refused 0.\n", "Read as rows of new-api.\n")
+    assert (result.stdout, complaints(result)) == (
+        "Accepted 1 event, refused 0.\n",
+        "Read as rows of new-api.\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def test_a_url_that_cannot_be_used_is_refused_with_the_name_of_the_setting(url: 
         "postgresql:/logs:hunter2/db",
         "postgresql://logs:h@unter2:5432x/db",
         "postgresql://hunter2@host:x/db",
+        "postgresql://logs:h@unter2@host/db",
     ],
 )
 def test_a_refused_url_is_not_repeated_for_it_may_hold_a_password(url: str, tmp_path: Path) -> None:

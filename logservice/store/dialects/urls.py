@@ -23,9 +23,13 @@ _EXAMPLES = f"{_SQLITE}logservice.db or postgresql://user:password@host/database
 def read(url: str | URL) -> URL:
     """Return a URL that is given as text. Raises InvalidValue, which shows it without its password."""
     try:
-        return make_url(url)
+        found = make_url(url)
     except (ArgumentError, ValueError):
         raise InvalidValue(f"{SETTING}: {shown(str(url))} is no database URL such as {_meant(url)}") from None
+    if "@" in (found.host or ""):
+        # The rest of a password would stand in the driver's error as part of the host.
+        raise InvalidValue(f"{SETTING}: {shown(str(url))} has an @ too many; in a password it is written %40")
+    return found
 
 
 def shown(url: str) -> str:
