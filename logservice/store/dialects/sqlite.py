@@ -109,7 +109,7 @@ class SQLiteDialect(Dialect):
         self.engine.dispose()
 
     def _refuse_what_is_left(self) -> None:
-        """Raise Unavailable where the file is missing but its write-ahead log is not: SQLite would empty it."""
+        """Raise Unavailable where the file is missing and its write-ahead log is not, for that would go."""
         if self.wal.size():
             raise Unavailable(
                 f"{self.path.name} is missing, and {self.path.name}-wal is there, which may hold what was"
