@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from logservice.store.prepared import prepared
+from logservice.store.schema import VERSION_TABLE
 from logservice.web import auth
 from logservice.web.auth import UNKNOWN_KEY
 from tests.access import (
@@ -146,7 +147,8 @@ def test_a_known_secret_takes_the_same_way_as_an_unknown_one(
             client.get(path, headers=bearer(secret), query_string={"p": "abc"})
             ways.append(list(statements))
         assert ways == [ways[0]] * len(ways)
-        [found_by_its_hash] = ways[0]
+        # Each transaction looks first whether the schema is still the one it knows.
+        [found_by_its_hash] = [way for way in ways[0] if VERSION_TABLE not in way]
         assert "_hash" in found_by_its_hash
 
 
