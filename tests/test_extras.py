@@ -16,7 +16,7 @@ def test_extras_are_those_of_the_package() -> None:
     described.read(ROOT / "setup.cfg")
     extras = dict(described["options.extras_require"])
     assert {name: extras[name].strip() for name in EXTRAS} == EXTRAS
-    assert extras.keys() - EXTRAS.keys() == {"dev"}
+    assert extras.keys() - EXTRAS.keys() == {"dev", "fuzz"}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

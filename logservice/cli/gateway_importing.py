@@ -99,13 +99,14 @@ def _follow(store: LogStore, url: str, options: Options, people: People) -> None
     if not options.as_json:
         click.echo(f"Looking for new rows every {interval} s; Ctrl-C ends it.")
     failing = ""
-    with until_told_to_stop():
+    with until_told_to_stop() as heed:
         while True:
             time.sleep(interval)
             try:
                 with closing(_opened_again(url)) as database:
                     figures = _once(store, GatewayImport(store, database), before=people)
             except (Unavailable, Conflict) as error:
+                heed()
                 # Said once for as long as it lasts.
                 if str(error) != failing:
                     echo_note(f"{error}; trying again")

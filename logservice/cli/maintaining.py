@@ -50,10 +50,11 @@ def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool
         return
     _once(maintenance, as_json=as_json)
     if every is not None:
-        with until_told_to_stop():
+        with until_told_to_stop() as heed:
             while True:
                 time.sleep(every)
                 _again(maintenance, as_json=as_json)
+                heed()
 
 
 def _once(maintenance: Maintenance, *, as_json: bool) -> None:

@@ -26,16 +26,28 @@ def _seconds(_context: click.Context, option: click.Parameter, text: str | None)
 
 
 @contextmanager
-def until_told_to_stop() -> Iterator[None]:
-    """End without an error when asked to, by Ctrl-C or SIGTERM: there is no other end."""
+def until_told_to_stop() -> Iterator[Callable[[], None]]:
+    """End without an error when asked to, by Ctrl-C or SIGTERM: there is no other end.
+
+    Gives what is to be called before a failure is passed over: a driver that is interrupted in the middle of
+    a statement may fail with an error of its own, and whoever goes on after that would never stop.
+    """
+    told = False
 
     def stop(*_: object) -> None:
+        nonlocal told
+        told = True
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def heed() -> None:
+        if told:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield heed
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
