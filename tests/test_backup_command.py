@@ -24,8 +24,9 @@ from logservice.store.store import LogStore
 from tests.commands import app_in, assert_done, assert_error, invoke
 from tests.conftest import store_of
 from tests.documents import ROOT
-from tests.postgresql_programs import programs
+from tests.postgresql_programs import NoPostgreSQL, programs
 from tests.postgresql_server import Server
+from tests.private_servers import skip_or_fail
 from tests.rows import make_event, post
 from tests.serving import open_store
 from tests.store_rows import buckets, make_records, raw_rows, rebuilt
@@ -164,7 +165,7 @@ def test_a_dump_of_postgresql_takes_the_place_of_the_log(
 def _program(name: str) -> Path:
     path = programs() / name
     if not path.exists():
-        pytest.skip(f"there is no {name} beside this PostgreSQL")
+        skip_or_fail(NoPostgreSQL(f"there is no {name} in {path.parent}"))
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import click
 
@@ -53,8 +54,7 @@ def maintain(store: LogStore, every: int | None, dry_run: bool, drop_usage: bool
         with until_told_to_stop() as heed:
             while True:
                 time.sleep(every)
-                _again(maintenance, as_json=as_json)
-                heed()
+                _again(maintenance, heed, as_json=as_json)
 
 
 def _once(maintenance: Maintenance, *, as_json: bool) -> None:
@@ -94,11 +94,12 @@ def _complain(excess: Excess) -> None:
     )
 
 
-def _again(maintenance: Maintenance, *, as_json: bool) -> None:
+def _again(maintenance: Maintenance, heed: Callable[[], None], *, as_json: bool) -> None:
     """Do it again; a database that cannot be reached is tried again the next time."""
     try:
         _once(maintenance, as_json=as_json)
     except Unavailable as error:
+        heed()
         echo_note(f"{error}; trying again")
 
 

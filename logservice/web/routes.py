@@ -44,8 +44,9 @@ def mount(app: Flask, prefixes: Prefixes, *, origins: Sequence[str]) -> None:
     listed = [prefixes.url_prefix]
     if prefixes.ingest is not None:
         protocols = _protocols(prefixes, prefixes.ingest)
-        # Whatever lies below the root is not all ours.
-        listed += [prefix for prefix in (prefixes.ingest,) if prefix]
+        if prefixes.ingest:
+            # Whatever lies below the root is not all ours.
+            listed.append(prefixes.ingest)
         listed += [protocols + cloudevents.PATH, protocols + traces.PATH]
     if prefixes.data is not None:
         listed.append(prefixes.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Looked up by name at the first request, when Python itself may be out of reach.
-import encodings.idna  # noqa: F401
+import encodings.idna  # noqa: F401 - imported for what it registers
 import os
 
 from flask import Flask
