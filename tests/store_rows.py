@@ -18,6 +18,7 @@ from logservice.store.ids import IdRange
 from logservice.store.records import Record
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
+from tests.stores import forget_rows, rows_apart, rows_on_clickhouse
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -32,6 +33,10 @@ NOW = MIDNIGHT + DAY // 2
 EVERY_WAY = pytest.mark.parametrize(
     "engine_name", ["sqlite", "postgresql", "partitioned"], indirect=True, scope="session"
 )
+
+#: What the tests of the web floor run on, and those of the store that say so.
+ENGINES = ("sqlite", "postgresql", pytest.param("clickhouse", marks=pytest.mark.clickhouse))
+EVERY_ENGINE = pytest.mark.parametrize("engine_name", ENGINES, indirect=True, scope="session")
 
 SITE = Scope.site()
 ALL = Filters()
@@ -78,6 +83,8 @@ def record(store: LogStore, *events: Row) -> list[Row]:
 
 def raw_rows(store: LogStore) -> list[Row]:
     """Return all rows as they stand in their table, with the second they were created in, oldest first."""
+    if (apart := rows_apart(store)) is not None:
+        return rows_on_clickhouse(apart, FIELDS)
     with store.reading() as connection:
         every = select(*pages.columns(FIELDS)).order_by(tables.records.c.id)
         return [dict(row) for row in connection.execute(every).mappings()]
@@ -127,6 +134,8 @@ def empty(store: LogStore) -> None:
         store.dialect.clear_contents(connection)
 
     store.write(work)
+    if (apart := rows_apart(store)) is not None:
+        forget_rows(apart)
 
 
 def page(

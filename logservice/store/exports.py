@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import Executable, Select, bindparam, func, select
@@ -24,8 +24,10 @@ from .pages import FIELDS, counted
 from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds
 from .scope import Scope
-from .store import LogStore
 from .tables import records
+
+if TYPE_CHECKING:
+    from .store import LogStore
 
 #: Rows that one statement gives at first, and at most. A client sees the first ones at once.
 FIRST_ROWS, MOST_ROWS = 100, 500

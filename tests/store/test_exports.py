@@ -227,4 +227,4 @@ def test_it_is_known_beforehand_how_many_rows_come_where_the_buckets_know(
     store: LogStore, filters: Filters, number: int | None
 ) -> None:
     store.record(make_records(40))
-    assert exports.count(store, Query(SITE, filters, EVER)) == number
+    assert store.count_exported(Query(SITE, filters, EVER)) == number

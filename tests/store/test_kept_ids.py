@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from logservice.store import ids, purging, recording, records, tables
+from logservice.store import ids, recording, records, tables
 from logservice.store.records import Record
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
@@ -102,7 +102,7 @@ def test_rows_without_ids_find_their_place_beside_those_that_keep_theirs(store: 
 def test_a_row_comes_back_after_a_purge(store: LogStore) -> None:
     rows = [make_kept(FIRST + number, content="shared", type=2 + number % 3) for number in range(9)]
     insert(store, *rows)
-    list(purging.carry_out(store, Purge(before=MIDNIGHT + HOUR, log_type=2)))
+    list(store.purge(Purge(before=MIDNIGHT + HOUR, log_type=2)))
 
     assert insert(store, *rows) == 3
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logservice.store import ids, purging, recording, records, retained
+from logservice.store import ids, recording, records, retained
 from logservice.store.recording import week_claims
 from logservice.store.records import Record
 from logservice.store.retention import Purge
@@ -45,7 +45,7 @@ def statistics(store: LogStore) -> list[Row]:
 
 
 def purge(store: LogStore, before: int, **how: Any) -> int:
-    return sum(purging.carry_out(store, Purge(before, **how), batch=7))
+    return sum(store.purge(Purge(before, **how), batch=7))
 
 
 def as_records(rows: list[Row]) -> list[Record]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from logservice.store import ids, purging, search
+from logservice.store import ids, search
 from logservice.store.filters import Filters
 from logservice.store.retention import Purge
 from logservice.store.scope import Scope
@@ -267,7 +267,7 @@ def test_purged_rows_are_found_no_more(store: LogStore) -> None:
         {"content": "needle new", "created_at": MIDNIGHT + 10},
     )
 
-    list(purging.carry_out(store, Purge(MIDNIGHT)))
+    list(store.purge(Purge(MIDNIGHT)))
 
     assert contents(found(store, "needle")) == ["needle new"]
 

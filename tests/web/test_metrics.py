@@ -17,7 +17,6 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from logservice import LogService, Principal
-from logservice.store import purging
 from logservice.store.log_types import NAMES
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
@@ -170,7 +169,7 @@ def test_it_tells_how_far_a_purge_is(client: FlaskClient, store: LogStore) -> No
 
     post(client, *[make_event(created_at=NOW - 9000)] * 5)
     assert progress() == [0, 0, 0]
-    purge = purging.carry_out(store, Purge(NOW - 8999), batch=3)
+    purge = store.purge(Purge(NOW - 8999), batch=3)
     gone = next(purge)
     assert progress() == [1, gone, 5 - gone]
     assert gone + sum(purge) == 5

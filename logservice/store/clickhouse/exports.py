@@ -1,0 +1,68 @@
+"""All rows of a query, oldest first, read in statements that each go on where the one before ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+from sqlalchemy import Executable
+
+from ..exports import Row, row_type
+from ..ids import IdRange
+from ..prepared import prepared
+from . import pages
+from .selecting import Selection, Shape
+from .sessions import Sessions
+
+#: Rows that one statement gives at first, and at most. A client sees the first ones at once.
+FIRST_ROWS, MOST_ROWS = 100, 10_000
+
+
+class Walk:
+    """The steps through a range: each time what is left of it, and how many rows are to be read."""
+
+    def __init__(self, span: IdRange) -> None:
+        self._left = span
+        self._limit = FIRST_ROWS
+        self._is_done = False
+
+    def __iter__(self) -> Iterator[tuple[IdRange, int]]:
+        """Yield steps until one was told to have found fewer rows than it could."""
+        while self._left and not self._is_done:
+            yield self._left, self._limit
+
+    def found(self, rows: int, last: int) -> None:
+        """Be told how many rows a step found, and the id of the last one."""
+        self._is_done = rows < self._limit
+        self._left = IdRange(last + 1, self._left.high)
+        self._limit = MOST_ROWS
+
+
+def rows(sessions: Sessions, found: Selection, *, fields: tuple[str, ...], limit: int) -> list[Row]:
+    """Return the oldest rows of some."""
+    if not found.range:
+        return []
+    row = row_type(fields)
+    values = found.values | {"limit": limit}
+    return [row(*one) for one in sessions.read(lambda reader: _rows(reader, values, found.shape, fields))]
+
+
+def lines(sessions: Sessions, found: Selection, *, fields: tuple[str, ...], limit: int) -> bytes:
+    """Return the same as lines of JSON, which the server writes."""
+    if not found.range:
+        return b""
+    statement = _rows.compiled(sessions.dialect, found.shape, fields)
+    return sessions.lines(statement, found.values | {"limit": limit})
+
+
+def last_id(written: bytes) -> int:
+    """Return the id in the last of some lines."""
+    last = written.rstrip(b"\n").rpartition(b"\n")[2]
+    row_id: int = orjson.loads(last)["id"]
+    return row_id
+
+
+@prepared
+def _rows(shape: Shape, fields: tuple[str, ...]) -> Executable:
+    found: Executable = pages.rows_statement(shape, fields, oldest=True)
+    return found

@@ -1,0 +1,110 @@
+"""Which rows a question is about, as conditions on the one table there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, not_
+
+from .. import filters as filtering
+from .. import ids
+from ..filters import FilterShape
+from ..ids import IdRange
+from ..queries import Query
+from ..scope import ScopeShape
+from .tables import records
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Rows that count as deleted while that goes on: from a second to before another, of a type or all."""
+
+    low: int
+    high: int
+    type: int | None = None
+
+    def holds(self, second: int, kind: int) -> bool:
+        """Whether a row of a second and of a type is hidden."""
+        return self.low <= second < self.high and self.type in (None, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the statements for some rows look like, whatever the values.
+
+    `by_id` where the range begins or ends within a second; `hides` where some rows are hidden, `hides_type`
+    where these are those of one type.
+    """
+
+    scope: ScopeShape
+    filters: FilterShape
+    by_id: bool
+    hides: bool
+    hides_type: bool
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what rows must satisfy, their range among it."""
+        second, row_id = records.c.created_at, records.c.id
+        found = [second >= bindparam("low_second"), second < bindparam("high_second")]
+        if self.by_id:
+            found += [row_id >= bindparam("low_id"), row_id < bindparam("high_id")]
+        if self.hides:
+            hidden = (second >= bindparam("hidden_low")) & (second < bindparam("hidden_high"))
+            if self.hides_type:
+                hidden &= records.c.type == bindparam("hidden_type")
+            found.append(not_(hidden))
+        return [*found, *self.scope.conditions(records), *filtering.conditions(self.filters, records)]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows of a query, less those that are hidden."""
+
+    query: Query
+    hidden: Hidden | None = None
+
+    @property
+    def range(self) -> IdRange:
+        """The ids that the rows lie between."""
+        return self.query.range
+
+    @property
+    def shape(self) -> Shape:
+        """What statements for these rows are built from."""
+        low, high = self.range.low, self.range.high
+        by_id = low % ids.SEQUENCES != 0 or high % ids.SEQUENCES != 0
+        hides = self.hidden is not None
+        hides_type = self.hidden is not None and self.hidden.type is not None
+        return Shape(self.query.scope.shape, self.query.filters.shape, by_id, hides, hides_type)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What they are run with."""
+        low, high = self.range.low, self.range.high
+        found = {
+            **self.query.values,
+            "low_second": ids.second_of(low),
+            "high_second": ids.second_of(high - 1) + 1,
+            "low_id": low,
+            "high_id": high,
+        }
+        if self.hidden is not None:
+            found |= {
+                "hidden_low": self.hidden.low,
+                "hidden_high": self.hidden.high,
+                "hidden_type": self.hidden.type,
+            }
+        return found
+
+    def within(self, span: IdRange) -> Selection:
+        """Return those of the rows that lie in a range."""
+        return replace(self, query=replace(self.query, range=self.range.cut(span.low, span.high)))
+
+    def anywhere_in(self, span: IdRange) -> Selection:
+        """Return the rows of a range, whatever range these ones lie in."""
+        return replace(self, query=replace(self.query, range=span))
+
+    def also(self, **filters: Any) -> Selection:
+        """Return those of the rows that some more filters let pass."""
+        return replace(self, query=replace(self.query, filters=self.query.filters.also(**filters)))

@@ -1,0 +1,125 @@
+"""The one table of rows, as statements see it and as a server is told to make it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, MetaData, Table, Text, func, literal_column
+from sqlalchemy.types import TypeEngine
+
+from .. import tables
+
+# What is stored of a row: the columns of the SQL table, with the content itself in place of its id, the
+# second that ids begin with, and the case-folded content where that differs.
+_TEXTS = ("username", "token_name", "model_name", "group", "ip", "request_id", "channel_name", "other")
+_NUMBERS = tuple(
+    column.name
+    for column in tables.records.c
+    if isinstance(column.type, BigInteger) and column.name not in ("id", "content_id")
+)
+
+
+def _column(name: str, kind: TypeEngine[object]) -> Column[object]:
+    return Column(name, kind, nullable=False)
+
+
+records = Table(
+    "log_records",
+    MetaData(),
+    _column("id", BigInteger()),
+    _column("created_at", BigInteger()),
+    *(_column(name, BigInteger()) for name in _NUMBERS),
+    _column("is_stream", Boolean()),
+    *(_column(name, Text()) for name in _TEXTS),
+    _column("content", Text()),
+    _column("folded", Text()),
+)
+COLUMNS = tuple(column.name for column in records.c)
+
+#: What a keyword is looked for in.
+searched: ColumnElement[str] = func.if_(
+    records.c.folded == literal_column("''"), records.c.content, records.c.folded
+)
+
+# How each column is kept. Names are few; numbers are mostly small, and those next to each other are alike.
+_KINDS = {
+    "id": "Int64 CODEC(DoubleDelta, ZSTD(1))",
+    "created_at": "UInt32 CODEC(DoubleDelta, ZSTD(1))",
+    "is_stream": "Bool",
+    **dict.fromkeys(_NUMBERS, "Int64 CODEC(T64, ZSTD(1))"),
+    **dict.fromkeys(("username", "token_name", "model_name", "group"), "LowCardinality(String)"),
+    **dict.fromkeys(
+        ("ip", "request_id", "channel_name", "other", "content", "folded"), "String CODEC(ZSTD(1))"
+    ),
+    "channel_name": "LowCardinality(String)",
+}
+# What leads past the blocks of rows that hold none of a value.
+_INDEXES = (
+    "INDEX log_records_user user_id TYPE bloom_filter(0.01) GRANULARITY 1",
+    "INDEX log_records_token token_id TYPE bloom_filter(0.01) GRANULARITY 1",
+    "INDEX log_records_request request_id TYPE bloom_filter(0.01) GRANULARITY 1",
+    "INDEX log_records_searched if(folded = '', content, folded) TYPE ngrambf_v1(3, 16384, 3, 0)",
+)
+#: The same as the driver takes them, in the order of COLUMNS.
+KINDS = tuple(_KINDS[name].partition(" CODEC")[0] for name in COLUMNS)
+#: Blocks whose tokens a table without replicas remembers, so that one that comes again is not stored again.
+REMEMBERED_BLOCKS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the rows lie: in a table of one server, or in parts of a table on all servers of a cluster."""
+
+    database: str
+    cluster: str | None = None
+
+    @property
+    def stored(self) -> str:
+        """The name of the table that has rows itself."""
+        return records.name if self.cluster is None else f"{records.name}_local"
+
+    @property
+    def everywhere(self) -> str:
+        """What follows the name of a table in a statement that every server is to carry out."""
+        return "" if self.cluster is None else f" ON CLUSTER {quoted(self.cluster)}"
+
+    def statements(self) -> Iterator[str]:
+        """Yield what creates the database and the tables, those that are missing."""
+        yield f"CREATE DATABASE IF NOT EXISTS {quoted(self.database)}{self.everywhere}"
+        yield self._table()
+        if self.cluster is not None:
+            yield self._distributed()
+
+    def _table(self) -> str:
+        columns = [f"{quoted(name)} {_KINDS[name]}" for name in COLUMNS]
+        if self.cluster is None:
+            engine, window = "MergeTree", f"non_replicated_deduplication_window = {REMEMBERED_BLOCKS}"
+        else:
+            place = f"/clickhouse/tables/{{shard}}/{self.database}/{records.name}"
+            engine, window = (
+                f"ReplicatedMergeTree('{place}', '{{replica}}')",
+                f"replicated_deduplication_window = {REMEMBERED_BLOCKS}",
+            )
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self._named(self.stored)}{self.everywhere} "
+            f"({', '.join([*columns, *_INDEXES])}) ENGINE = {engine} "
+            "PARTITION BY toYYYYMM(toDateTime(created_at, 'UTC')) ORDER BY (created_at, id) "
+            f"SETTINGS {window}"
+        )
+
+    def _distributed(self) -> str:
+        target = f"{quoted(self.cluster or '')}, {quoted(self.database)}, {quoted(self.stored)}"
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self._named(records.name)}{self.everywhere} "
+            f"AS {self._named(self.stored)} ENGINE = Distributed({target}, user_id)"
+        )
+
+    def _named(self, table: str) -> str:
+        return f"{quoted(self.database)}.{quoted(table)}"
+
+
+def quoted(name: str) -> str:
+    """Return a name as statements have it."""
+    inner = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{inner}`"
