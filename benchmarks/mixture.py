@@ -29,7 +29,7 @@ def reads(now: int) -> Sequence[str]:
         f"/api/log/?{week}&p=50&page_size=20",
         f"/api/log/usage?{week}&group_by=model_name&interval=day",
         "/api/log/search?keyword=nobody%20ever%20wrote%20this",
-        f"/api/data/?{week}",
+        f"/api/data/?start_timestamp={now - DAY}&end_timestamp={now + DAY}",
     )
 
 
