@@ -29,14 +29,35 @@ MIDNIGHT = 1_700_006_400
 #: The time it is for the events: the noon after it.
 NOW = MIDNIGHT + DAY // 2
 
-#: Has the tests of a file run on partitions as well: what rows go in, come out or go away by.
-EVERY_WAY = pytest.mark.parametrize(
-    "engine_name", ["sqlite", "postgresql", "partitioned"], indirect=True, scope="session"
-)
-
+_CLICKHOUSE = pytest.param("clickhouse", marks=pytest.mark.clickhouse)
 #: What the tests of the web floor run on, and those of the store that say so.
-ENGINES = ("sqlite", "postgresql", pytest.param("clickhouse", marks=pytest.mark.clickhouse))
-EVERY_ENGINE = pytest.mark.parametrize("engine_name", ENGINES, indirect=True, scope="session")
+ENGINES = ("sqlite", "postgresql", _CLICKHOUSE)
+#: The same and partitions: what rows go in, come out or go away by.
+WAYS = ("sqlite", "postgresql", "partitioned", _CLICKHOUSE)
+
+
+def _on(*engines: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("engine_name", engines, indirect=True, scope="session")
+
+
+#: Where there are buckets beside the rows, and several processes may write: not on the embedded ClickHouse.
+SQL_ENGINES = _on("sqlite", "postgresql")
+#: The same and partitions.
+EVERY_WAY = _on(*WAYS[:3])
+#: All of them.
+ALL_WAYS = _on(*WAYS)
+
+
+def each_of(*engines: Any) -> Any:
+    """Return a fixture that stands for `engine_name` in a module, to have its tests run on some engines."""
+
+    @pytest.fixture(scope="session", params=engines)
+    def engine_name(request: pytest.FixtureRequest) -> str:
+        name: str = request.param
+        return name
+
+    return engine_name
+
 
 SITE = Scope.site()
 ALL = Filters()

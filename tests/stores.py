@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
-from logservice.store import dialects, opening
+from logservice.store import dialects, opening, tables
 from logservice.store.clickhouse.store import ClickHouseStore
 from logservice.store.clickhouse.tables import quoted, records
 from logservice.store.store import LogStore
@@ -49,6 +49,23 @@ def rows_on_clickhouse(store: ClickHouseStore, fields: Sequence[str]) -> list[di
 
 # Fields that are no column.
 _SPELT = {"use_time": "intDiv(use_time_ms, 1000)", "channel": "channel_id"}
+
+
+def rename(store: LogStore, table: str, new: str) -> None:
+    """Rename a table of the log, as somebody might who moves things about."""
+    if isinstance(store, ClickHouseStore) and "log_records" in (table, new):
+        store.sessions.command(f"RENAME TABLE {quoted(table)} TO {quoted(new)}")
+        return
+    store.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {new}"))
+
+
+def set_other(store: LogStore, text: str) -> None:
+    """Let every row have a text as `other`, as no client could send it."""
+    if isinstance(store, ClickHouseStore):
+        literal = text.replace("\\", "\\\\").replace("'", "\\'")
+        store.sessions.command(f"ALTER TABLE {quoted(records.name)} UPDATE other = '{literal}' WHERE 1")
+        return
+    store.write(lambda connection: connection.execute(tables.records.update().values(other=text)))
 
 
 def forget_rows(store: ClickHouseStore) -> None:

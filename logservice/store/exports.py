@@ -119,7 +119,7 @@ def _read(
     connection: Reader, query: Query, span: IdRange, limit: int, *, fields: tuple[str, ...]
 ) -> _Batch[list[Row]]:
     rows = _oldest(connection, query, span, fields=fields, limit=limit)
-    return _Batch(rows, len(rows), rows[-1].id if rows else 0, _longest_text(rows))
+    return _Batch(rows, len(rows), rows[-1].id if rows else 0, longest_text(rows))
 
 
 def _write(
@@ -131,7 +131,7 @@ def _write(
     return _Batch(written, rows, last or 0, len(written) // max(1, rows))
 
 
-def _longest_text(rows: Sequence[Row]) -> int:
+def longest_text(rows: Sequence[Row]) -> int:
     """Return how many characters some of the rows have at most."""
     if not rows:
         return 0

@@ -94,7 +94,7 @@ class Imports:
         moved = (
             _begin(connection, progress, state) if progress.id is None else _move(connection, progress, state)
         )
-        return moved, self._store.insert(connection, new, token=_token(progress))
+        return moved, self._store.insert(connection, new, token=_token(progress, state))
 
 
 def _claims(new: Sequence[Record]) -> list[Claim]:
@@ -124,10 +124,10 @@ def _move(connection: Connection, progress: Progress, state: Mapping[str, Any]) 
     return Progress(progress.id, progress.kind, state)
 
 
-def _token(progress: Progress) -> str:
-    """Return what rows are known by that lead on from a state, should they be stored and not the next one."""
+def _token(progress: Progress, state: Mapping[str, Any]) -> str:
+    """Return what rows are known by that lead to a state, should they be stored and that not be noted."""
     number = progress.last if progress.id is None else progress.id
-    return f"import {progress.kind} {number} {_text(progress.state)}"
+    return f"import {progress.kind} {number} {_text(state)}"
 
 
 def _text(state: Mapping[str, Any]) -> str:

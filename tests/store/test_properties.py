@@ -14,7 +14,22 @@ from logservice.store.log_types import REQUEST_TYPES
 from logservice.store.retention import Purge
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
-from tests.store_rows import DAY, HOUR, MIDNIGHT, buckets, empty, fits, make_record, page, raw_rows, rebuilt
+from tests.store_rows import (
+    DAY,
+    ENGINES,
+    HOUR,
+    MIDNIGHT,
+    buckets,
+    each_of,
+    empty,
+    fits,
+    make_record,
+    page,
+    raw_rows,
+    rebuilt,
+)
+
+engine_name = each_of(*ENGINES)
 
 USERS = ("alice", "bob", "ali%")
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude")

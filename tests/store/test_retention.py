@@ -20,9 +20,11 @@ from tests.store_rows import (
     HOUR,
     MIDNIGHT,
     SITE,
+    WAYS,
     Row,
     buckets,
     contents,
+    each_of,
     make_records,
     page,
     raw_rows,
@@ -31,7 +33,7 @@ from tests.store_rows import (
     whole,
 )
 
-pytestmark = EVERY_WAY
+engine_name = each_of(*WAYS)
 
 #: A moment in the middle of the scattered rows, in the middle of an hour.
 TARGET = MIDNIGHT - DAY - 5 * HOUR + 1234
@@ -135,6 +137,7 @@ def test_a_purge_that_is_cut_short_is_finished_by_the_next_run(
     assert not keep_usage or statistics(store) == before
 
 
+@EVERY_WAY
 def test_rows_that_arrive_during_a_purge_are_kept_right(store: LogStore) -> None:
     store.record(make_records(100))
 

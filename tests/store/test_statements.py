@@ -9,7 +9,9 @@ from logservice.store import accounts, intervals, statements
 from logservice.store.retention import Purge
 from logservice.store.statements import Figures, Line, Statement
 from logservice.store.store import LogStore
-from tests.store_rows import DAY, HOUR, MIDNIGHT, make_record, make_records
+from tests.store_rows import DAY, ENGINES, HOUR, MIDNIGHT, each_of, make_record, make_records
+
+engine_name = each_of(*ENGINES)
 
 #: The first second of November 2023 in UTC; MIDNIGHT is that of the 15th.
 NOVEMBER = MIDNIGHT - 14 * DAY

@@ -22,7 +22,22 @@ from logservice.store.store import LogStore
 from logservice.store.tables import DIMENSIONS
 from logservice.store.usage import Grouping, Usage
 from tests.calendars import start_of
-from tests.store_rows import ALL, DAY, EVER, HOUR, MIDNIGHT, SITE, empty, fits, make_record, raw_rows
+from tests.store_rows import (
+    ALL,
+    DAY,
+    ENGINES,
+    EVER,
+    HOUR,
+    MIDNIGHT,
+    SITE,
+    each_of,
+    empty,
+    fits,
+    make_record,
+    raw_rows,
+)
+
+engine_name = each_of(*ENGINES)
 
 Groups = dict[tuple[Any, ...], dict[str, int]]
 FIGURES = tuple(stat.name for stat in USAGE)

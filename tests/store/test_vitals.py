@@ -7,7 +7,7 @@ import pytest
 from logservice.store.log_types import NAMES
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
-from tests.store_rows import EVERY_WAY, MIDNIGHT, WEEK, make_record, make_records, raw_rows
+from tests.store_rows import ALL_WAYS, MIDNIGHT, WEEK, make_record, make_records, raw_rows
 
 
 def oldest_by_type(store: LogStore) -> dict[str, int]:
@@ -20,7 +20,7 @@ def test_an_empty_log_has_no_oldest_row(store: LogStore) -> None:
     assert (found.rows, found.oldest) == (0, {})
 
 
-@EVERY_WAY
+@ALL_WAYS
 def test_the_oldest_row_of_each_type_is_told_whatever_was_purged(store: LogStore) -> None:
     store.record(make_records(300, days=40))
     store.record([make_record(type="login", created_at=MIDNIGHT - 3 * WEEK)])

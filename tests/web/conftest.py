@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
+from tests.store_rows import ENGINES, each_of
 
-from tests.store_rows import ENGINES
-
-
-@pytest.fixture(scope="session", params=ENGINES)
-def engine_name(request: pytest.FixtureRequest) -> str:
-    """The engine that a test runs on."""
-    name: str = request.param
-    return name
+engine_name = each_of(*ENGINES)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import orjson
 from sqlalchemy import Executable
 
+from .. import exports
 from ..exports import Row, row_type
 from ..ids import IdRange
 from ..prepared import prepared
@@ -14,8 +15,8 @@ from . import pages
 from .selecting import Selection, Shape
 from .sessions import Sessions
 
-#: Rows that one statement gives at first, and at most. A client sees the first ones at once.
-FIRST_ROWS, MOST_ROWS = 100, 10_000
+#: Rows that one statement gives at most. It takes some milliseconds whatever their number.
+MOST_ROWS = 2_000
 
 
 class Walk:
@@ -23,7 +24,7 @@ class Walk:
 
     def __init__(self, span: IdRange) -> None:
         self._left = span
-        self._limit = FIRST_ROWS
+        self._limit = exports.FIRST_ROWS
         self._is_done = False
 
     def __iter__(self) -> Iterator[tuple[IdRange, int]]:
@@ -31,11 +32,12 @@ class Walk:
         while self._left and not self._is_done:
             yield self._left, self._limit
 
-    def found(self, rows: int, last: int) -> None:
-        """Be told how many rows a step found, and the id of the last one."""
+    def found(self, rows: int, last: int, text: int) -> None:
+        """Be told how many rows a step found, the id of the last one, and about how long each of them is."""
         self._is_done = rows < self._limit
         self._left = IdRange(last + 1, self._left.high)
-        self._limit = MOST_ROWS
+        # So few that they may be held in memory, should their texts be as long.
+        self._limit = max(10, min(MOST_ROWS, exports.MOST_TEXT // max(1, text)))
 
 
 def rows(sessions: Sessions, found: Selection, *, fields: tuple[str, ...], limit: int) -> list[Row]:

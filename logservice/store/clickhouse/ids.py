@@ -7,7 +7,7 @@ which another process of the same number may have used, it asks for the highest 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -56,14 +56,20 @@ class Ids:
         # The next free place in the slice of a second.
         self._next: dict[int, int] = {}
 
-    def assign(self, connection: Connection, seconds: Sequence[int], *, now: int) -> list[int]:
+    def assign(
+        self, connection: Connection, seconds: Sequence[int], *, beside: Iterable[int] = (), now: int
+    ) -> list[int]:
         """Return an unused id for each second, in order. Raises InvalidValue when a second is full.
 
-        `connection` is one to the metadata, in a transaction that ends after the rows are stored.
+        `connection` is one to the metadata, in a transaction that ends after the rows are stored; `beside`
+        are ids that others of these rows keep.
         """
         number = self._lease(connection, now)
         self._forget(now)
         self._look_up({second for second in seconds if second < self._since}, number)
+        for row_id in beside:
+            if _process(row_id) == number:
+                self._know(ids.second_of(row_id), row_id)
         found = []
         for second in seconds:
             place = self._next.get(second, 0)
@@ -106,7 +112,8 @@ class Ids:
     def _taken(self, connection: Connection, now: int) -> int:
         """Take a number that nobody has."""
         self._metadata.claim(connection, [Claim("processes")])
-        known = dict(connection.execute(select(marks.c.name, marks.c.expires_at)).tuples().all())
+        every = connection.execute(select(marks.c.name, marks.c.expires_at))
+        known = {row.name: row.expires_at for row in every}
         lease = {"owner": self._owner, "expires_at": now + LEASE_SECONDS}
         for number in range(PROCESSES):
             name = _name(number)
@@ -139,13 +146,21 @@ class Ids:
         found = self._sessions.read(lambda reader: _highest_since(reader, values))
         return {int(second): _place(row_id) + 1 for second, row_id in found}
 
+    def _know(self, second: int, row_id: int) -> None:
+        """Give out no id of a second any more that is not behind one of our slice."""
+        self._next[second] = max(self._next.get(second, 0), _place(row_id) + 1)
+
     def _look_up(self, seconds: set[int], number: int) -> None:
         for some in chunks(seconds):
             form = OneOf.fitting(some)
             values = {**form.values("second", some), "low": some[0], "high": some[-1], "number": number}
             found = self._sessions.read(lambda reader: _highest_of(reader, values, form))  # noqa: B023
             for second, row_id in found:
-                self._next[second] = max(self._next.get(second, 0), _place(row_id) + 1)
+                self._know(second, row_id)
+
+
+def _process(row_id: int) -> int:
+    return row_id % ids.SEQUENCES >> _SLICE_BITS
 
 
 def _name(number: int) -> str:

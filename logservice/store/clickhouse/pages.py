@@ -62,9 +62,11 @@ def newest(reader: Reader, rows: Selection, *, fields: Sequence[str], limit: int
     return as_rows(fields, _rows(reader, values, rows.shape, tuple(fields), oldest=False))
 
 
-def oldest(reader: Reader, rows: Selection, *, fields: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-    """Return the oldest rows, as tuples of fields."""
-    values = rows.values | {"limit": limit, "offset": 0}
+def oldest(
+    reader: Reader, rows: Selection, *, fields: Sequence[str], limit: int, offset: int = 0
+) -> list[tuple[Any, ...]]:
+    """Return the rows after the oldest `offset`, as tuples of fields."""
+    values = rows.values | {"limit": limit, "offset": offset}
     return _rows(reader, values, rows.shape, tuple(fields), oldest=True)
 
 

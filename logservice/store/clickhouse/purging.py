@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -42,7 +43,7 @@ _PAGE = 50_000
 class RowsRun(Run):
     """A purge of rows that lie on ClickHouse, month by month, as their partitions do."""
 
-    def __init__(self, store: ClickHouseStore, purge: Purge, *, most: int) -> None:
+    def __init__(self, store: ClickHouseStore, purge: Purge, *, most: int | None) -> None:
         super().__init__(store, purge)
         self._rows_store = store
         self._most = most
@@ -65,18 +66,19 @@ class RowsRun(Run):
         return [ids.month(ids.second_of(start)).cut(None, last) for start in starts]
 
     def _steps(self, month: IdRange) -> Iterator[IdRange]:
-        """Yield what is hidden at once: all of a month, or hours of few enough rows if their usage stays."""
-        if not self._purge.keep_usage:
-            yield month
-            return
-        low, rows = month.low, 0
-        query = replace(self._purge.query, range=month)
-        for span in reversed(self._rows_store.counted(query, ids.HOUR)):
-            if rows and rows + span.rows > self._most:
-                yield IdRange(low, span.low)
-                low, rows = span.low, 0
-            rows += span.rows
-        yield IdRange(low, month.high)
+        """Yield what is hidden at once: all of a month, or so many rows of it where their usage stays."""
+        most = self._most or (KEPT_AT_ONCE if self._purge.keep_usage else None)
+        left = Selection(replace(self._purge.query, range=month))
+        while most is not None and (following := self._id_behind(left, most)) is not None:
+            yield left.range.cut(None, following)
+            left = left.within(IdRange(following, month.high))
+        yield left.range
+
+    def _id_behind(self, rows: Selection, number: int) -> int | None:
+        """Return the id of the first row behind so many others, or None where there are not more."""
+        read = partial(pages.oldest, rows=rows, fields=("id",), limit=1, offset=number)
+        found = self._rows_store.sessions.read(read)
+        return found[0][0] if found else None
 
     def _hide(self, hidden: IdRange, span: IdRange) -> tuple[int, Progress]:
         """Count rows that are not hidden yet, keep their usage if it stays, and hide them as well."""
@@ -86,8 +88,8 @@ class RowsRun(Run):
             number = self._rows_store.sessions.read(lambda reader: pages.count(reader, rows))
             if self._purge.keep_usage:
                 self._keep(connection, rows)
-            low, high = ids.second_of(hidden.low), ids.second_of(hidden.high)
-            Hiding.read(connection).hide(connection, Hidden(low, high, self._purge.log_type))
+            gone = Hidden(hidden.low, hidden.high, self._purge.log_type)
+            Hiding.read(connection).hide(connection, gone)
             return number, self._note(connection, number)
 
         claims = [retention.CLAIM, *span_claims(span)]

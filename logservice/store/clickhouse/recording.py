@@ -10,6 +10,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, select
@@ -58,17 +59,16 @@ class Recorder:
             if outcome is None:
                 new.append(post)
         keyed = [post for post in new if post.key is not None]
-        blocks = [
-            self._block(connection, post.records, token_of(post), now=now, hidden=hidden) for post in keyed
-        ]
+        block = partial(self._block, connection, now=now, hidden=hidden)
+        blocks = [block(post.records, token_of(post, now=now)) for post in keyed]
         for post in keyed:
             if post.key is not None:
                 idempotency.remember(connection, post.key, post.answer, now=now)
         others = [record for post in new if post.key is None for record in post.records]
         # Last the block that would be another one if all of this were done again.
-        blocks.append(self._block(connection, others, secrets.token_hex(16), now=now, hidden=hidden))
-        for block in blocks:
-            self.send(block)
+        blocks.append(block(others, secrets.token_hex(16)))
+        for one in blocks:
+            self.send(one)
         return outcomes
 
     def insert(
@@ -98,14 +98,15 @@ class Recorder:
         """Return the rows of records: who they belong to is looked up, and ids are given."""
         if not new:
             return Block([], token)
-        if hidden is not None and any(hidden.holds(one.second, one.row["type"]) for one in new):
+        if hidden is not None and any(hidden.may_hold(one.second, one.row["type"]) for one in new):
             raise Unavailable(
                 "rows of that time are being deleted; try again when that is done", retry_after=5
             )
         rows = identities.resolve(connection, self._metadata, new)
         found = kept_ids.sorted_out(Stored(self._sessions, now - KNOWN_SECONDS), new, rows)
         kept_usage.take_back(connection, self._metadata, found.back, displaced=found.displaced)
-        assigned = self.ids.assign(connection, found.seconds, now=now) if found.seconds else []
+        kept = [row["id"] for row in found.kept]
+        assigned = self.ids.assign(connection, found.seconds, beside=kept, now=now) if found.seconds else []
         for row, row_id in zip(found.others, assigned, strict=True):
             row["id"] = row_id
         every = [*found.kept, *found.others]
@@ -116,10 +117,17 @@ class Recorder:
         return Block(every, token)
 
 
-def token_of(post: Post) -> str:
-    """Return what the block of a post is known by: its key and its body, as hashes."""
+def token_of(post: Post, *, now: int) -> str:
+    """Return what the block of a post is known by: its key and its body, as hashes, and the day.
+
+    The servers may remember it for longer than the answer is remembered, after which the same post is a new
+    one. So that not all keys are forgotten at midnight, days begin at another moment for each of them.
+    """
     key = post.key
-    return secrets.token_hex(16) if key is None else f"{key.key_hash} {key.body_hash}"
+    if key is None:
+        return secrets.token_hex(16)
+    day = (now + int(key.key_hash[:8], 16)) // idempotency.REMEMBERED
+    return f"{key.key_hash} {key.body_hash} {day}"
 
 
 @dataclass(frozen=True, slots=True)

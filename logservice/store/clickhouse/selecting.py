@@ -18,15 +18,19 @@ from .tables import records
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Rows that count as deleted while that goes on: from a second to before another, of a type or all."""
+    """Rows that count as deleted while that goes on: ids from `low` to before `high`, of a type or all."""
 
     low: int
     high: int
     type: int | None = None
 
-    def holds(self, second: int, kind: int) -> bool:
-        """Whether a row of a second and of a type is hidden."""
-        return self.low <= second < self.high and self.type in (None, kind)
+    def may_hold(self, second: int, kind: int) -> bool:
+        """Whether a row of a second and of a type could be hidden, whatever its id."""
+        return (
+            self.low < ids.first_id(second + 1)
+            and ids.first_id(second) < self.high
+            and self.type in (None, kind)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Shape:
         if self.by_id:
             found += [row_id >= bindparam("low_id"), row_id < bindparam("high_id")]
         if self.hides:
-            hidden = (second >= bindparam("hidden_low")) & (second < bindparam("hidden_high"))
+            hidden = (row_id >= bindparam("hidden_low")) & (row_id < bindparam("hidden_high"))
             if self.hides_type:
                 hidden &= records.c.type == bindparam("hidden_type")
             found.append(not_(hidden))

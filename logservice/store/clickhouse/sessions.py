@@ -131,6 +131,8 @@ class Sessions:
     def _connected(self, *, in_database: bool = True) -> Any:
         """Connect with the next node that answers; the database that is meant has to be there."""
         connection = self._opened()
+        for name, value in _SETTINGS.items():
+            connection.client.set_client_setting(name, value)
         if in_database:
             connection.client.database = self.place.database
         return connection
@@ -139,7 +141,7 @@ class Sessions:
         place = self.place
         if place.folder is not None:
             place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return self.driver.connect(interface="chdb", path=str(place.folder), settings=_SETTINGS)
+            return self.driver.connect(interface="chdb", path=str(place.folder))
         first = next(self._next)
         for attempt in range(len(place.nodes)):
             host, port = place.nodes[(first + attempt) % len(place.nodes)]
@@ -150,7 +152,6 @@ class Sessions:
                     connect_timeout=_CONNECT_SECONDS,
                     send_receive_timeout=ANSWER_SECONDS,
                     autogenerate_session_id=False,
-                    settings=_SETTINGS,
                     **place.options,
                 )
             except self.driver.OperationalError as error:

@@ -38,7 +38,7 @@ from ..vitals import Vitals
 from . import exports, pages, search, sums, usage
 from .checking import RowsCheck
 from .hiding import Hiding
-from .purging import KEPT_AT_ONCE, RowsRun
+from .purging import RowsRun
 from .recording import Recorder, Stored
 from .selecting import Hidden, Selection, Shape
 from .sessions import Sessions
@@ -82,12 +82,19 @@ class ClickHouseStore(LogStore):
 
     def close(self) -> None:
         """Finish what was accepted, give the number of this process back, and let go of both databases."""
+        super().close()
         if self._recorder.ids.is_leased:
             # If that fails, the lease expires by itself.
             with suppress(Unavailable):
-                self.write(self._recorder.ids.give_back)
-        super().close()
+                self._give_back_number()
         self.sessions.dispose()
+
+    def _give_back_number(self) -> None:
+        """Give the number of this process back, in a transaction that nobody waits for and nothing counts."""
+        with self._failing_clearly(), self.dialect.turn():
+            with self.dialect.transaction() as connection:
+                self._recorder.ids.give_back(connection)
+            self.dialect.release()
 
     def begin_anew(self) -> None:
         """Leave behind, in a forked process, what belongs to its parent."""
@@ -128,9 +135,8 @@ class ClickHouseStore(LogStore):
 
     def _unavailable(self, error: Exception) -> Unavailable:
         detail = "; ".join(str(error).split("\n")[:2])
-        message = f"{self.sessions.place.shown} does not answer"
-        if getattr(error, "code", None) is not None:
-            message = f"{self.sessions.place.shown} could not do it"
+        is_away = isinstance(error, self.sessions.driver.OperationalError) and error.code is None
+        message = f"{self.sessions.place.shown} {'does not answer' if is_away else 'could not do it'}"
         log.error("%s (%s)", message, detail)
         return Unavailable(message, retry_after=5, detail=detail)
 
@@ -280,7 +286,7 @@ class ClickHouseStore(LogStore):
         read = partial(exports.rows, self.sessions, fields=tuple(fields))
         for span, limit in (walk := exports.Walk(query.range.cut(None, self._behind_last(query)))):
             found = self._with_hidden(lambda rows: read(rows, limit=limit), replace(query, range=span))  # noqa: B023
-            walk.found(len(found), found[-1].id if found else 0)
+            walk.found(len(found), found[-1].id if found else 0, sql_exports.longest_text(found))
             yield found
 
     def lines(self, query: Query, *, fields: Sequence[str]) -> Iterator[bytes]:
@@ -288,7 +294,8 @@ class ClickHouseStore(LogStore):
         read = partial(exports.lines, self.sessions, fields=tuple(fields))
         for span, limit in (walk := exports.Walk(query.range.cut(None, self._behind_last(query)))):
             found = self._with_hidden(lambda rows: read(rows, limit=limit), replace(query, range=span))  # noqa: B023
-            walk.found(found.count(b"\n"), exports.last_id(found) if found else 0)
+            rows = found.count(b"\n")
+            walk.found(rows, exports.last_id(found) if found else 0, len(found) // max(1, rows))
             yield found
 
     def _behind_last(self, query: Query) -> int:
@@ -345,8 +352,9 @@ class ClickHouseStore(LogStore):
         metadata = super().space()
         with self._failing_clearly():
             rows = self.sessions.read(lambda reader: _bytes(reader, {"database": self.layout.database}))
-        tables = {**metadata.tables, records.name: sum(number for _, number in rows)}
-        return replace(metadata, database=metadata.database + tables[records.name], tables=tables)
+        stored = sum(number for _, number in rows)
+        tables = {**metadata.tables, str(records.name): stored}
+        return replace(metadata, database=metadata.database + stored, tables=tables)
 
     def size(self) -> int:
         """Return how many bytes the log takes."""
@@ -396,7 +404,7 @@ class ClickHouseStore(LogStore):
 
     def purge(self, purge: Purge, *, batch: int | None = None) -> Iterator[int]:
         """Delete old rows month by month, yielding the number of each step."""
-        return RowsRun(self, purge, most=batch or KEPT_AT_ONCE).batches()
+        return RowsRun(self, purge, most=batch).batches()
 
     def delete_hidden(self) -> None:
         """Delete the rows that are hidden, and then hide none."""
@@ -408,15 +416,15 @@ class ClickHouseStore(LogStore):
         self.write(_hide_nothing)
 
     def _deletion(self, hidden: Hidden) -> str:
-        stored = f"{quoted(self.layout.database)}.{quoted(self.layout.stored)}"
-        month = ids.month(hidden.low)
-        whole = ids.second_of(month.low) == hidden.low and ids.second_of(month.high) == hidden.high
-        if whole and hidden.type is None:
-            name = f"{datetime.fromtimestamp(hidden.low, UTC):%Y%m}"
-            return f"ALTER TABLE {stored}{self.layout.everywhere} DROP PARTITION {name}"
+        stored = f"{quoted(self.layout.database)}.{quoted(self.layout.stored)}{self.layout.everywhere}"
+        span = IdRange(hidden.low, hidden.high)
+        if hidden.type is None and span == ids.month(ids.second_of(hidden.low)):
+            month = datetime.fromtimestamp(ids.second_of(hidden.low), UTC)
+            return f"ALTER TABLE {stored} DROP PARTITION {month:%Y%m}"
+        seconds = f"created_at BETWEEN {ids.second_of(span.low)} AND {ids.second_of(span.high - 1)}"
         of_type = "" if hidden.type is None else f" AND type = {hidden.type}"
-        inside = f"created_at >= {hidden.low} AND created_at < {hidden.high}"
-        return f"DELETE FROM {stored}{self.layout.everywhere} WHERE {inside}{of_type}"
+        # The numbers are ours.
+        return f"DELETE FROM {stored} WHERE {seconds} AND id >= {span.low} AND id < {span.high}{of_type}"  # nosec B608
 
     def check(self, *, full: bool = False, seconds: float | None = None) -> RowsCheck:
         """Begin a check of the log; there are no sums that could differ from the rows."""
