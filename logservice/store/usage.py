@@ -129,17 +129,17 @@ def _steps(connection: Reader, query: Query, grouping: Grouping) -> list[interva
     low, high = ids.second_of(query.range.low), ids.second_of(query.range.high)
     if grouping.interval == "none":
         return [intervals.Step(((low, high),))]
-    oldest, newest = extent(connection)
-    if oldest is None:
+    found = extent(connection)
+    if found is None:
         return []
-    low, high = max(low, oldest), min(high, newest + QUARTER)
+    low, high = max(low, found[0]), min(high, found[1])
     return intervals.steps(grouping.interval, grouping.tz, low, high) if low < high else []
 
 
-def extent(connection: Reader) -> tuple[int | None, int | None]:
-    """Return the starts of the first and the last quarter hour that has usage."""
-    [found] = _extent(connection, {})
-    return found[0], found[1]
+def extent(connection: Reader) -> tuple[int, int] | None:
+    """Return the seconds where the first quarter hour that has usage begins, and where the last ends."""
+    [(oldest, newest)] = _extent(connection, {})
+    return None if oldest is None else (oldest, newest + QUARTER)
 
 
 @prepared

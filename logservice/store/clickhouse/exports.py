@@ -66,5 +66,4 @@ def last_id(written: bytes) -> int:
 
 @prepared
 def _rows(shape: Shape, fields: tuple[str, ...]) -> Executable:
-    found: Executable = pages.rows_statement(shape, fields, oldest=True)
-    return found
+    return pages.rows_statement(shape, fields, oldest=True)

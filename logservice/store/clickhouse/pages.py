@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Executable, bindparam, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Executable, Select, bindparam, func, literal_column, select
 
 from .. import ids
+from ..buckets import QUARTER
 from ..ids import IdRange
 from ..pages import MOST_ROWS, Cursor, Page, Rows, Span, as_rows, joined, touched
 from ..prepared import Reader, prepared
-from .selecting import Selection, Shape
+from .selecting import Selection, Shape, quarter_of_row
 from .tables import COLUMNS, records
 
-_QUARTER = 900
 # So many rows of one place are passed over in no time.
 _FEW_ROWS = 5_000
 
@@ -33,8 +34,11 @@ def columns(fields: Sequence[str]) -> list[Any]:
 
 def bucket(seconds: int) -> ColumnElement[int]:
     """Return the start of the span of so many seconds that a row lies in."""
-    width = literal_column(str(seconds))
-    return func.intDiv(records.c.created_at, width, type_=BigInteger) * width
+    width: ColumnElement[int] = literal_column(str(seconds))
+    if seconds % QUARTER:
+        return func.intDiv(records.c.created_at, width, type_=BigInteger) * width
+    quarters: ColumnElement[int] = literal_column(str(seconds // QUARTER))
+    return func.intDiv(quarter_of_row, quarters, type_=BigInteger) * width
 
 
 def page(reader: Reader, rows: Selection, *, fields: Sequence[str], offset: int, limit: int) -> Page:
@@ -72,22 +76,21 @@ def oldest(
 
 def count(reader: Reader, rows: Selection) -> int:
     """Return how many rows there are."""
-    if not rows.range:
-        return 0
-    [(found,)] = _count(reader, rows.values, rows.shape)
-    return int(found)
+    counts = (_count(reader, part.values, part.shape) for part in rows.parts())
+    return sum(int(found) for [(found,)] in counts)
 
 
 def counted(reader: Reader, rows: Selection, seconds: int) -> list[Span]:
     """Count rows by spans of so many seconds, newest first; the outer ones are cut to what is asked for."""
-    if not rows.range:
-        return []
     width = ids.first_id(seconds)
+    found: Counter[int] = Counter()
+    for part in rows.parts():
+        found.update(dict(_counts(reader, part.values, part.shape, seconds)))
     spans = []
-    for start, number in _counts(reader, rows.values, rows.shape, seconds):
+    for start in sorted(found, reverse=True):
         low = ids.first_id(start)
         inside = rows.range.cut(low, low + width)
-        spans.append(Span(inside.low, inside.high, number, seconds))
+        spans.append(Span(inside.low, inside.high, found[start], seconds))
     return spans
 
 
@@ -98,7 +101,7 @@ def _at(
         return []
     spans, offset = touched(spans, offset, limit)
     if sum(span.rows for span in spans) > _FEW_ROWS:
-        finer = [one for part in joined(spans) for one in counted(reader, rows.within(part), _QUARTER)]
+        finer = [one for part in joined(spans) for one in counted(reader, rows.within(part), QUARTER)]
         spans, offset = touched(finer, offset, limit)
     found: Rows = []
     for part in joined(spans):
@@ -118,7 +121,7 @@ def _count(shape: Shape) -> Executable:
 def _counts(shape: Shape, seconds: int) -> Executable:
     start = bucket(seconds).label("start")
     found = select(start, func.count()).select_from(records).where(*shape.conditions())
-    return found.group_by(start).order_by(start.desc())
+    return found.group_by(start)
 
 
 @prepared
@@ -126,7 +129,7 @@ def _rows(shape: Shape, fields: tuple[str, ...], *, oldest: bool) -> Executable:
     return rows_statement(shape, fields, oldest=oldest).offset(bindparam("offset", type_=BigInteger))
 
 
-def rows_statement(shape: Shape, fields: tuple[str, ...], *, oldest: bool) -> Any:
+def rows_statement(shape: Shape, fields: tuple[str, ...], *, oldest: bool) -> Select[*tuple[Any, ...]]:
     """Select fields of rows in the order of their ids."""
     second, row_id = records.c.created_at, records.c.id
     order = (second, row_id) if oldest else (second.desc(), row_id.desc())

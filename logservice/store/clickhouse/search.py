@@ -32,8 +32,8 @@ def search(reader: Reader, rows: Selection, keyword: str, *, fields: Sequence[st
 
 def _of_models(reader: Reader, rows: Selection, folded: str, *, fields: Sequence[str], limit: int) -> Rows:
     """Return the newest rows whose model name holds the keyword."""
-    known = _model_names(reader, rows.values, rows.shape) if rows.range else []
-    names = [name for (name,) in known if folded in name.casefold()]
+    parts = (_model_names(reader, part.values, part.shape) for part in rows.parts(("model_name",)))
+    names = {name for known in parts for (name,) in known if folded in name.casefold()}
     if not names:
         return []
     return pages.newest(reader, rows.also(model_names=tuple(sorted(names))), fields=fields, limit=limit)
@@ -47,4 +47,4 @@ def _saying(shape: Shape, fields: tuple[str, ...]) -> Executable:
 
 @prepared
 def _model_names(shape: Shape) -> Executable:
-    return select(records.c.model_name).where(*shape.conditions()).distinct()
+    return select(records.c.model_name).where(*shape.conditions()).group_by(records.c.model_name)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, not_
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, not_
 
 from .. import filters as filtering
 from .. import ids
+from ..buckets import QUARTER
 from ..filters import FilterShape
-from ..ids import IdRange
+from ..ids import IdRange, down, up
 from ..queries import Query
 from ..scope import ScopeShape
+from ..tables import SITE_DIMENSIONS
 from .tables import records
+
+_QUARTER_IDS = ids.first_id(QUARTER)
+#: The number of the quarter hour that a row lies in.
+quarter_of_row: ColumnElement[int] = func.intDiv(
+    records.c.created_at, literal_column(str(QUARTER)), type_=BigInteger
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +46,25 @@ class Hidden:
 class Shape:
     """What the statements for some rows look like, whatever the values.
 
-    `by_id` where the range begins or ends within a second; `hides` where some rows are hidden, `hides_type`
-    where these are those of one type.
+    `by_id` where the range begins or ends within a second, `by_quarter` where at quarter hours and nothing
+    but dimensions of the site is asked for; `hides` where some rows are hidden, `hides_type` of one type.
     """
 
     scope: ScopeShape
     filters: FilterShape
     by_id: bool
+    by_quarter: bool
     hides: bool
     hides_type: bool
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what rows must satisfy, their range among it."""
         second, row_id = records.c.created_at, records.c.id
-        found = [second >= bindparam("low_second"), second < bindparam("high_second")]
+        if self.by_quarter:
+            # As the engine has it in its own sums, or it would not read them.
+            found = [quarter_of_row >= bindparam("low_quarter"), quarter_of_row < bindparam("high_quarter")]
+        else:
+            found = [second >= bindparam("low_second"), second < bindparam("high_second")]
         if self.by_id:
             found += [row_id >= bindparam("low_id"), row_id < bindparam("high_id")]
         if self.hides:
@@ -67,6 +81,7 @@ class Selection:
 
     query: Query
     hidden: Hidden | None = None
+    by_quarter: bool = False
 
     @property
     def range(self) -> IdRange:
@@ -77,10 +92,12 @@ class Selection:
     def shape(self) -> Shape:
         """What statements for these rows are built from."""
         low, high = self.range.low, self.range.high
-        by_id = low % ids.SEQUENCES != 0 or high % ids.SEQUENCES != 0
+        by_id = not self.by_quarter and (low % ids.SEQUENCES != 0 or high % ids.SEQUENCES != 0)
         hides = self.hidden is not None
         hides_type = self.hidden is not None and self.hidden.type is not None
-        return Shape(self.query.scope.shape, self.query.filters.shape, by_id, hides, hides_type)
+        return Shape(
+            self.query.scope.shape, self.query.filters.shape, by_id, self.by_quarter, hides, hides_type
+        )
 
     @property
     def values(self) -> dict[str, Any]:
@@ -90,6 +107,8 @@ class Selection:
             **self.query.values,
             "low_second": ids.second_of(low),
             "high_second": ids.second_of(high - 1) + 1,
+            "low_quarter": ids.second_of(low) // QUARTER,
+            "high_quarter": ids.second_of(high) // QUARTER,
             "low_id": low,
             "high_id": high,
         }
@@ -100,6 +119,23 @@ class Selection:
                 "hidden_type": self.hidden.type,
             }
         return found
+
+    def parts(self, dimensions: Iterable[str] = ()) -> list[Selection]:
+        """Return the rows in parts, oldest first: one of whole quarter hours, and what is left at both ends.
+
+        There is only one part where the sums of quarters do not tell what is asked for: rows by other
+        `dimensions`, or filtered by others, of some user or token, or with some of them hidden.
+        """
+        if not self.range:
+            return []
+        names = {*dimensions, *(entry.column for entry in self.query.filters.entries)}
+        low, high = up(self.range.low, _QUARTER_IDS), down(self.range.high, _QUARTER_IDS)
+        is_told = self.query.scope.is_site and names <= {*SITE_DIMENSIONS} and self.hidden is None
+        if not is_told or low >= high:
+            return [self]
+        inner = replace(self.within(IdRange(low, high)), by_quarter=True)
+        outer = (self.within(IdRange(self.range.low, low)), self.within(IdRange(high, self.range.high)))
+        return [part for part in (outer[0], inner, outer[1]) if part.range]
 
     def within(self, span: IdRange) -> Selection:
         """Return those of the rows that lie in a range."""

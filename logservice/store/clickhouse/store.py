@@ -17,7 +17,6 @@ from ...errors import InvalidValue, Unavailable
 from .. import exports as sql_exports
 from .. import ids, intervals, kept_ids, schema, stats
 from .. import usage as sql_usage
-from ..buckets import QUARTER
 from ..dialects import Space
 from ..filters import Filters
 from ..ids import IdRange
@@ -256,12 +255,10 @@ class ClickHouseStore(LogStore):
         low, high = ids.second_of(rows.range.low), ids.second_of(rows.range.high)
         if grouping.interval == "none":
             return [intervals.Step(((low, high),))]
-        found = pages.ends(reader, Selection(_EVERY, rows.hidden))
-        edges = [] if found is None else [ids.second_of(found.low), ids.second_of(found.high) + 1]
+        ends = pages.ends(reader, Selection(_EVERY, rows.hidden))
+        edges = [] if ends is None else [ids.second_of(ends.low), ids.second_of(ends.high) + 1]
         with self._snapshot() as connection:
-            oldest, newest = sql_usage.extent(connection)
-        if oldest is not None and newest is not None:
-            edges += [oldest, newest + QUARTER]
+            edges += sql_usage.extent(connection) or ()
         if not edges:
             return []
         low, high = max(low, min(edges)), min(high, max(edges))

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, MetaData, Table, Text, func, literal_column
 from sqlalchemy.types import TypeEngine
 
 from .. import tables
+from ..buckets import QUARTER
+
+
+def quoted(name: str) -> str:
+    """Return a name as statements have it."""
+    inner = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{inner}`"
+
 
 # What is stored of a row: the columns of the SQL table, with the content itself in place of its id, the
 # second that ids begin with, and the case-folded content where that differs.
@@ -20,7 +29,7 @@ _NUMBERS = tuple(
 )
 
 
-def _column(name: str, kind: TypeEngine[object]) -> Column[object]:
+def _column(name: str, kind: TypeEngine[Any]) -> Column[Any]:
     return Column(name, kind, nullable=False)
 
 
@@ -60,6 +69,15 @@ _INDEXES = (
     "INDEX log_records_token token_id TYPE bloom_filter(0.01) GRANULARITY 1",
     "INDEX log_records_request request_id TYPE bloom_filter(0.01) GRANULARITY 1",
     "INDEX log_records_searched if(folded = '', content, folded) TYPE ngrambf_v1(3, 16384, 3, 0)",
+)
+# Sums of quarter hours by what the whole site is told apart by: the engine keeps them beside each part of the
+# rows and reads them in place of rows where a statement asks for nothing else.
+_SUMMED = ("quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")
+_PROJECTION = (
+    "PROJECTION log_records_quarters (SELECT "
+    f"{', '.join((f'intDiv(created_at, {QUARTER})', *map(quoted, tables.SITE_DIMENSIONS)))}, "
+    f"count(), min(created_at), {', '.join(f'sum({name})' for name in _SUMMED)} "
+    f"GROUP BY {', '.join((f'intDiv(created_at, {QUARTER})', *map(quoted, tables.SITE_DIMENSIONS)))})"
 )
 #: The same as the driver takes them, in the order of COLUMNS.
 KINDS = tuple(_KINDS[name].partition(" CODEC")[0] for name in COLUMNS)
@@ -103,9 +121,9 @@ class Layout:
             )
         return (
             f"CREATE TABLE IF NOT EXISTS {self._named(self.stored)}{self.everywhere} "
-            f"({', '.join([*columns, *_INDEXES])}) ENGINE = {engine} "
+            f"({', '.join([*columns, *_INDEXES, _PROJECTION])}) ENGINE = {engine} "
             "PARTITION BY toYYYYMM(toDateTime(created_at, 'UTC')) ORDER BY (created_at, id) "
-            f"SETTINGS {window}"
+            f"SETTINGS {window}, lightweight_mutation_projection_mode = 'rebuild'"
         )
 
     def _distributed(self) -> str:
@@ -117,9 +135,3 @@ class Layout:
 
     def _named(self, table: str) -> str:
         return f"{quoted(self.database)}.{quoted(table)}"
-
-
-def quoted(name: str) -> str:
-    """Return a name as statements have it."""
-    inner = name.replace("\\", "\\\\").replace("`", "\\`")
-    return f"`{inner}`"

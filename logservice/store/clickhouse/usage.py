@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Executable, bindparam, func, literal_column, or_, select
 
 from .. import intervals, stats
+from ..buckets import QUARTER
 from ..intervals import Step
 from ..prepared import Reader, prepared
 from ..usage import FIGURES, SIZES, Grouping, Usage, too_many
-from .selecting import Selection, Shape
+from .selecting import Selection, Shape, quarter_of_row
+from .sums import by_type
 from .tables import records
 
 #: More groups than any answer has.
@@ -82,8 +84,21 @@ def of_rows(
 ) -> Groups:
     """Return the usage of some rows; with `is_all` it is not that of more groups than are wanted."""
     found = Groups(grouping)
-    if not rows.range or not steps:
-        return found
+    # In nearly all time zones intervals begin at a quarter hour.
+    in_quarters = len(steps) == 1 or all(low % QUARTER == 0 for step in steps for low, _ in step.spans)
+    parts = (rows.parts(grouping.by) if in_quarters else [rows]) if steps and rows.range else []
+    is_all = is_all and len(parts) == 1
+    for part in parts:
+        _add(found, reader, part, steps, asked=asked, is_all=is_all)
+    if is_all and grouping.size is not None and not found.figures:
+        found.number = 0
+    return found
+
+
+def _add(
+    found: Groups, reader: Reader, rows: Selection, steps: Sequence[Step], *, asked: int | None, is_all: bool
+) -> None:
+    grouping = found.grouping
     starts = {low: step.start for step in steps for low, _ in step.spans}
     limited = is_all and grouping.size is not None
     limit = grouping.most if limited else grouping.most + 1 if is_all else MOST
@@ -96,9 +111,6 @@ def of_rows(
         edge, *names = row[: 1 + len(grouping.by)]
         found.add((starts[edge] if in_steps else 0, *names), row[1 + len(grouping.by) :][: len(FIGURES)])
         found.number = row[-1] if limited else None
-    if limited and not found.figures:
-        found.number = 0
-    return found
 
 
 @prepared
@@ -108,10 +120,12 @@ def _groups(
     """Select the sums of each group; with a size the largest first, each with the number of all."""
     edge: ColumnElement[Any] = literal_column("0")
     if in_steps:
-        edge = func.roundDown(records.c.created_at, bindparam("edges"), type_=BigInteger)
-    keys = [edge.label("edge"), *(records.c[name].label(name) for name in by)]
-    figures = stats.columns(records, stats.USAGE, of_all_types=of_all_types)
-    found = select(*keys, *figures).where(*shape.conditions()).group_by(*keys)
+        second = quarter_of_row * literal_column(str(QUARTER)) if shape.by_quarter else records.c.created_at
+        edge = func.roundDown(second, bindparam("edges"), type_=BigInteger)
+    summed = by_type(shape, edge.label("edge"), *(records.c[name] for name in by))
+    keys = [summed.c.edge, *(summed.c[name] for name in by)]
+    figures = stats.columns(summed, stats.USAGE, of_all_types=of_all_types)
+    found = select(*keys, *figures).group_by(*keys)
     found = found.limit(bindparam("limit", type_=BigInteger))
     if size is None:
         return found
