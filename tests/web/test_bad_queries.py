@@ -16,7 +16,7 @@ from tests.rows import ALICE, ALICE_KEY, NOW, ROOT, post_contents
 RANGE = {"type": "type", "start_timestamp": "time", "end_timestamp": "time", "model_name": "text"}
 OWN = RANGE | {"token_name": "text", "group": "text", "request_id": "text"}
 ALL = OWN | {"username": "text", "channel": "number", "ip": "text"}
-PAGING = {"p": "number", "page_size": "number", "before": "number", "after": "number"}
+PAGING = {"p": "number", "page": "number", "page_size": "number", "before": "number", "after": "number"}
 SEARCH = {"page_size": "number", "before": "number"}
 ROUTES = (
     ("/api/log/", ROOT, ALL | PAGING),
@@ -29,7 +29,7 @@ ROUTES = (
     ("/api/log/self/usage", ALICE, OWN),
     ("/api/data/", ROOT, {"start_timestamp": "time", "end_timestamp": "time", "username": "text"}),
     ("/api/data/self", ALICE, {"start_timestamp": "time", "end_timestamp": "time"}),
-    (f"/api/log/token?key={ALICE_KEY}", {}, RANGE | {"p": "number", "page_size": "number"}),
+    (f"/api/log/token?key={ALICE_KEY}", {}, RANGE | {"p": "number", "page": "number", "page_size": "number"}),
 )
 KNOWN = [(path, who, name, kind) for path, who, names in ROUTES for name, kind in names.items()]
 EACH = pytest.mark.parametrize(("path", "who", "name", "kind"), KNOWN, ids=str)
