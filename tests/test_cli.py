@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,10 +72,21 @@ def event(**fields: Any) -> str:
 # -- the group -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("args", [[], ["user"], ["token"], ["--help"], ["purge", "--help"]])
+@pytest.mark.parametrize("args", [[], ["user"], ["token"], ["--help"], ["-h"], ["purge", "--help"]])
 def test_help_is_shown_without_a_command_and_on_request(run: Run, args: list[str], tmp_path: Path) -> None:
     assert assert_done(run(*args)).startswith("Usage: ")
     assert not (tmp_path / "log.db").exists()
+
+
+def test_every_command_has_the_short_option_for_help(run: Run) -> None:
+    for name, command in logservice.commands.items():
+        for path in ([name], *([name, below] for below in getattr(command, "commands", {}))):
+            assert assert_done(run(*path, "-h")) == assert_done(run(*path, "--help"))
+
+
+def test_the_version_is_that_of_the_package_and_needs_no_log(run: Run, tmp_path: Path) -> None:
+    assert assert_done(run("--version")) == f"logservice {version('logservice')}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_command_says_what_it_does(run: Run) -> None:
