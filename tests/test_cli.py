@@ -238,6 +238,12 @@ def test_user_add_gives_somebody_known_from_events_a_login(run: Run) -> None:
     assert added["id"] == 5
 
 
+def test_a_name_with_blanks_that_came_with_events_can_have_a_login(run: Run) -> None:
+    run("import", "-", input=event(user_id=5, username=" alice "))
+    added = json.loads(assert_done(run("user", "add", " alice ", "--json")))
+    assert (added["id"], added["username"]) == (5, " alice ")
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
@@ -248,6 +254,8 @@ def test_user_add_gives_somebody_known_from_events_a_login(run: Run) -> None:
         (["bob", "--id", str(2**70)], "from 1 to"),
         ([" "], "1 to 128 characters"),
         (["x" * 129], "1 to 128 characters"),
+        ([" bob"], "NAME: ' bob' has blanks at its ends; it would be another user than 'bob'"),
+        (["bob\t"], "NAME: 'bob\\t' has blanks at its ends"),
     ],
 )
 def test_user_add_refuses(run: Run, args: list[str], text: str) -> None:
