@@ -147,6 +147,23 @@ def test_refused_rows_and_unknown_kinds_are_told_and_make_it_fail(
     ]
 
 
+def test_of_many_secrets_that_are_taken_the_first_are_told_and_the_number_of_the_others(
+    run: Run, gateway_file: Path, filled: Filled
+) -> None:
+    engine = engine_of(f"sqlite:///{gateway_file}")
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX idx_tokens_key"))
+        connection.execute(text("UPDATE tokens SET key = '0123456789abcdef'"))
+    engine.dispose()
+
+    told = complaints(run("import", str(gateway_file))).splitlines()
+
+    assert len(told) == 21
+    assert all(line.startswith("the secret of token ") for line in told[:20])
+    # Two may have the key: one as it is, one with `sk-` in front.
+    assert told[20] == f"... and {len(filled.tokens) - 2 - 20} more"
+
+
 def test_a_large_log_is_read_by_a_process_of_its_own(
     run: Run, gateway_file: Path, filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
