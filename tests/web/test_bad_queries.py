@@ -137,5 +137,11 @@ def test_milliseconds_are_refused_by_that_word(client: FlaskClient, path: str, v
     assert name in message
 
 
+@pytest.mark.parametrize("name", ["start_timestamp", "end_timestamp"])
+def test_a_date_is_refused_with_an_example_of_a_time(client: FlaskClient, name: str) -> None:
+    message = assert_error(client.get(f"/api/log/?{name}=2025-01-01", headers=ROOT), 400, name)
+    assert message == f"{name}: not a number of epoch seconds, such as 1735689600"
+
+
 def test_channel_is_the_number_and_never_the_name(client: FlaskClient) -> None:
     assert_error(client.get("/api/log/?channel=east", headers=ROOT), 400, "channel")
