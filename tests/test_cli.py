@@ -396,7 +396,8 @@ def test_import_reports_refused_lines_by_number_and_stores_the_others(run: Run, 
     lines = [event(), "", "nonsense", event(created_at=NOW * 1000), event(colour="red"), "[]", event()]
     result = run("import", "-", input="\n".join(lines))
     assert (result.exit_code, result.stdout) == (1, "Accepted 2 events, refused 4.\n")
-    refused = complaints(result).splitlines()
+    *refused, hint = complaints(result).splitlines()
+    assert hint.startswith("Mend what was refused in a file of its own, and import that one: ")
     assert [line.partition(": ")[0] for line in refused] == ["line 3", "line 4", "line 5", "line 6"]
     assert "milliseconds" in refused[1]
     assert "colour" in refused[2]
@@ -430,11 +431,25 @@ def test_import_refuses_what_is_no_event(run: Run, line: bytes) -> None:
     assert complaints(result).startswith("line 1: ")
 
 
+def test_what_was_refused_can_be_mended_in_a_file_of_its_own(
+    run: Run, peek: LogStore, tmp_path: Path
+) -> None:
+    whole, mended = tmp_path / "whole.csv", tmp_path / "mended.csv"
+    whole.write_text("created_at,quota\n1750000000,1\n1750000000,much\n")
+    mended.write_text("created_at,quota\n1750000000,2\n")
+
+    refused = run("import", str(whole))
+
+    assert "in a file of its own, below the same header, and import that one" in refused.stderr
+    assert assert_done(run("import", str(mended))) == "Accepted 1 event, refused 0.\n"
+    assert peek.count_all() == 2
+
+
 def test_import_passes_over_a_line_that_is_too_long(run: Run) -> None:
     too_long = event(content="x" * (LONGEST_LINE + 1))
     result = run("import", "-", input="\n".join([event(), too_long, event()]))
     assert result.stdout == "Accepted 2 events, refused 1.\n"
-    assert complaints(result) == f"line 2: the line is longer than {LONGEST_LINE} bytes\n"
+    assert complaints(result).startswith(f"line 2: the line is longer than {LONGEST_LINE} bytes\nMend ")
 
 
 def test_a_failing_import_says_where_to_go_on(
