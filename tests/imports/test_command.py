@@ -241,6 +241,17 @@ def test_wrong_usage_is_one_clear_line(run: Run, args: list[str], reason: str) -
     assert "hidden" not in result.stderr
 
 
+def test_a_log_of_ours_is_refused_with_what_takes_it_along(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert_done(run("init-db"))
+    assert_done(invoke(other, "init-db"))
+
+    result = run("import", str(other / "log.db"))
+
+    assert_error(result, "a log of this service, and no gateway's: `logservice export -o rows.ndjson`, with ")
+    assert_error(result, "`logservice archive` moves old days")
+
+
 @pytest.mark.parametrize(("given", "seconds"), [("10s", 10), (" 5m ", 300), ("2h", 7200)])
 def test_spans_of_time_are_read(given: str, seconds: int) -> None:
     assert times.parse_span(given) == seconds
