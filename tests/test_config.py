@@ -109,6 +109,17 @@ def test_an_instance_folder_that_cannot_be_is_told_as_such(
         assert reason in str(refused.value)
 
 
+def test_the_instance_folder_may_lie_in_a_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LOGSERVICE_INSTANCE_PATH", "~/log")
+    assert create_app().instance_path == str(tmp_path / "log")
+    monkeypatch.setenv("LOGSERVICE_INSTANCE_PATH", "~nobody-of-this-name/log")
+    with pytest.raises(InvalidValue, match=r"^LOGSERVICE_INSTANCE_PATH: '~nobody-of-this-name/log': "):
+        create_app()
+
+
 @pytest.mark.parametrize("name", ["LOG_LEVEL", "BIND", "MAX_BODY"])
 def test_gunicorn_is_not_started_with_a_setting_that_cannot_be_read(name: str) -> None:
     value, reason = WRONG[name]

@@ -241,6 +241,19 @@ def test_wrong_usage_is_one_clear_line(run: Run, args: list[str], reason: str) -
     assert "hidden" not in result.stderr
 
 
+@pytest.mark.parametrize(("separator", "noun"), [(";", "semicolons"), ("\t", "tabs")])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.txt"])
+def test_a_table_without_commas_is_refused_by_what_it_has_instead(
+    run: Run, tmp_path: Path, name: str, separator: str, noun: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(f'"created_at"{separator}quota\n1750000000{separator}1\n')
+
+    assert_error(
+        run("import", str(path)), f"{noun} stand between the columns; save the file as CSV with commas"
+    )
+
+
 def test_a_log_of_ours_is_refused_with_what_takes_it_along(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert_done(run("init-db"))
