@@ -140,7 +140,7 @@ def test_refused_rows_and_unknown_kinds_are_told_and_make_it_fail(
     assert result.exit_code == 1
     assert f"{rows_of(filled) - 25} rows of new-api, refused 25;" in result.stdout
     told = complaints(result).splitlines()
-    assert told[0].endswith("created_at: 0 is before 1970")
+    assert told[0].endswith("created_at: 0 is not after the start of 1970")
     assert told[20:] == [
         "... and 5 more",
         "type 9 has no name here and was kept as it is; rows that have it: 2",
