@@ -54,7 +54,12 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
 
 
 def _instance_path(given: str | None) -> Path:
-    return Path(given or os.environ.get("LOGSERVICE_INSTANCE_PATH") or "instance").absolute()
+    path = Path(given or os.environ.get("LOGSERVICE_INSTANCE_PATH") or "instance")
+    try:
+        # Where no shell has done it, as in a unit of systemd or an environment file.
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidValue(f"LOGSERVICE_INSTANCE_PATH: {str(path)!r}: {error}".rstrip(".")) from None
 
 
 def _make_folder(path: Path) -> None:

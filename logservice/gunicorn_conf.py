@@ -6,7 +6,7 @@ Gunicorn ignores names it does not know, so settings of newer versions may stand
 import os
 
 # Not relative, for a file of gunicorn's settings may also be run by itself.
-from logservice.config import Serving
+from logservice.config import Serving, Settings
 from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
@@ -17,6 +17,7 @@ from logservice.server_worker import Worker
 # One line, not a traceback: whoever starts the service has to mend it.
 try:
     _settings = Serving.load()
+    Settings.load({})
 except InvalidValue as error:
     raise SystemExit(str(error)) from None
 

@@ -4,6 +4,8 @@ Gunicorn waits for the rest of a request without end, and a thread that waits se
 clients as there are threads, each with a byte now and then, would keep everybody out. And once its master was
 killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
 grace period, in which no other master can start.
+
+An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.
 """
 
 from __future__ import annotations
@@ -12,14 +14,20 @@ import contextlib
 import errno
 import socket
 import struct
+import sys
 import time
 from typing import Any
 
+from gunicorn.errors import AppImportError
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from .errors import LogServiceError
+
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
+#: Seconds between two workers that cannot start.
+_APART = 2
 
 
 class Worker(ThreadWorker):
@@ -33,6 +41,25 @@ class Worker(ThreadWorker):
         super().__init__(*args, **kwargs)
         #: Until when what a connection sends has to be there, and what reads the body, once there may be one.
         self._awaited: dict[TConn, tuple[float, Any]] = {}
+
+    def load_wsgi(self) -> None:
+        """Load the application, or have gunicorn say in one line why it refuses to start, and end."""
+        try:
+            super().load_wsgi()
+        except LogServiceError as error:
+            self._let_others_fail()
+            raise AppImportError(str(error)) from None
+
+    def _let_others_fail(self) -> None:
+        """Wait until the first one has told what is wrong with all, and the master ends the others.
+
+        A second one that fails while the master ends would have it fail as well, with a traceback.
+        """
+        due = time.monotonic() + _APART * ((self.age - 1) % self.cfg.workers)
+        while self.alive and time.monotonic() < due:
+            time.sleep(0.1)
+        if not self.alive:
+            sys.exit(0)
 
     def handle(self, conn: TConn) -> Any:
         """Read and answer one request, in a thread of its own."""

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,10 +72,21 @@ def event(**fields: Any) -> str:
 # -- the group -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("args", [[], ["user"], ["token"], ["--help"], ["purge", "--help"]])
+@pytest.mark.parametrize("args", [[], ["user"], ["token"], ["--help"], ["-h"], ["purge", "--help"]])
 def test_help_is_shown_without_a_command_and_on_request(run: Run, args: list[str], tmp_path: Path) -> None:
     assert assert_done(run(*args)).startswith("Usage: ")
     assert not (tmp_path / "log.db").exists()
+
+
+def test_every_command_has_the_short_option_for_help(run: Run) -> None:
+    for name, command in logservice.commands.items():
+        for path in ([name], *([name, below] for below in getattr(command, "commands", {}))):
+            assert assert_done(run(*path, "-h")) == assert_done(run(*path, "--help"))
+
+
+def test_the_version_is_that_of_the_package_and_needs_no_log(run: Run, tmp_path: Path) -> None:
+    assert assert_done(run("--version")) == f"logservice {version('logservice')}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_command_says_what_it_does(run: Run) -> None:
@@ -226,6 +238,12 @@ def test_user_add_gives_somebody_known_from_events_a_login(run: Run) -> None:
     assert added["id"] == 5
 
 
+def test_a_name_with_blanks_that_came_with_events_can_have_a_login(run: Run) -> None:
+    run("import", "-", input=event(user_id=5, username=" alice "))
+    added = json.loads(assert_done(run("user", "add", " alice ", "--json")))
+    assert (added["id"], added["username"]) == (5, " alice ")
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
@@ -236,6 +254,8 @@ def test_user_add_gives_somebody_known_from_events_a_login(run: Run) -> None:
         (["bob", "--id", str(2**70)], "from 1 to"),
         ([" "], "1 to 128 characters"),
         (["x" * 129], "1 to 128 characters"),
+        ([" bob"], "NAME: ' bob' has blanks at its ends; it would be another user than 'bob'"),
+        (["bob\t"], "NAME: 'bob\\t' has blanks at its ends"),
     ],
 )
 def test_user_add_refuses(run: Run, args: list[str], text: str) -> None:
@@ -376,7 +396,8 @@ def test_import_reports_refused_lines_by_number_and_stores_the_others(run: Run, 
     lines = [event(), "", "nonsense", event(created_at=NOW * 1000), event(colour="red"), "[]", event()]
     result = run("import", "-", input="\n".join(lines))
     assert (result.exit_code, result.stdout) == (1, "Accepted 2 events, refused 4.\n")
-    refused = complaints(result).splitlines()
+    *refused, hint = complaints(result).splitlines()
+    assert hint.startswith("Mend what was refused in a file of its own, and import that one: ")
     assert [line.partition(": ")[0] for line in refused] == ["line 3", "line 4", "line 5", "line 6"]
     assert "milliseconds" in refused[1]
     assert "colour" in refused[2]
@@ -410,11 +431,25 @@ def test_import_refuses_what_is_no_event(run: Run, line: bytes) -> None:
     assert complaints(result).startswith("line 1: ")
 
 
+def test_what_was_refused_can_be_mended_in_a_file_of_its_own(
+    run: Run, peek: LogStore, tmp_path: Path
+) -> None:
+    whole, mended = tmp_path / "whole.csv", tmp_path / "mended.csv"
+    whole.write_text("created_at,quota\n1750000000,1\n1750000000,much\n")
+    mended.write_text("created_at,quota\n1750000000,2\n")
+
+    refused = run("import", str(whole))
+
+    assert "in a file of its own, below the same header, and import that one" in refused.stderr
+    assert assert_done(run("import", str(mended))) == "Accepted 1 event, refused 0.\n"
+    assert peek.count_all() == 2
+
+
 def test_import_passes_over_a_line_that_is_too_long(run: Run) -> None:
     too_long = event(content="x" * (LONGEST_LINE + 1))
     result = run("import", "-", input="\n".join([event(), too_long, event()]))
     assert result.stdout == "Accepted 2 events, refused 1.\n"
-    assert complaints(result) == f"line 2: the line is longer than {LONGEST_LINE} bytes\n"
+    assert complaints(result).startswith(f"line 2: the line is longer than {LONGEST_LINE} bytes\nMend ")
 
 
 def test_a_failing_import_says_where_to_go_on(

@@ -109,7 +109,18 @@ def test_an_instance_folder_that_cannot_be_is_told_as_such(
         assert reason in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["LOG_LEVEL", "BIND"])
+def test_the_instance_folder_may_lie_in_a_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LOGSERVICE_INSTANCE_PATH", "~/log")
+    assert create_app().instance_path == str(tmp_path / "log")
+    monkeypatch.setenv("LOGSERVICE_INSTANCE_PATH", "~nobody-of-this-name/log")
+    with pytest.raises(InvalidValue, match=r"^LOGSERVICE_INSTANCE_PATH: '~nobody-of-this-name/log': "):
+        create_app()
+
+
+@pytest.mark.parametrize("name", ["LOG_LEVEL", "BIND", "MAX_BODY"])
 def test_gunicorn_is_not_started_with_a_setting_that_cannot_be_read(name: str) -> None:
     value, reason = WRONG[name]
     command = [sys.executable, "-c", "import logservice.gunicorn_conf"]
@@ -117,6 +128,23 @@ def test_gunicorn_is_not_started_with_a_setting_that_cannot_be_read(name: str) -
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(f"LOGSERVICE_{name}: {reason}")
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "RETENTION"])
+def test_gunicorn_says_once_what_the_application_refuses(name: str, tmp_path: Path) -> None:
+    value, reason = WRONG[name]
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:logservice.gunicorn_conf"]
+    done = subprocess.run(
+        [*command, "--bind", f"unix:{tmp_path / 'socket'}", "logservice.app:create_app()"],
+        env={**os.environ, "LOGSERVICE_INSTANCE_PATH": str(tmp_path), f"LOGSERVICE_{name}": value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.count(f"LOGSERVICE_{name}: {reason}") == 1
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(SERVING))

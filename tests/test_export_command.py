@@ -206,6 +206,14 @@ def test_an_export_of_no_rows_says_so(run: Run, rows: list[Row], tmp_path: Path)
         assert (result.exit_code, result.stderr) == (0, "The log has no rows that these filters leave.\n")
 
 
+def test_an_export_of_no_rows_makes_a_file_all_the_same(run: Run, rows: list[Row], tmp_path: Path) -> None:
+    for name, beginning in (("none.csv", b"id,"), ("none.ndjson", b"")):
+        run("export", "--username", "nobody", "-o", str(tmp_path / name))
+        written = (tmp_path / name).read_bytes()
+        assert written.startswith(beginning)
+        assert written.count(b"\n") == (1 if beginning else 0)
+
+
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the database fail when the second batch is read."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from logservice.folders import make_private
-from tests.commands import assert_done, invoke
+from logservice.folders import make_private, open_beside
+from tests.commands import app_in, assert_done, invoke
+from tests.reliability.nobody import IS_ROOT, NOBODY
 from tests.serving import Service, send, serving
 
 
@@ -93,6 +94,38 @@ def test_the_folder_of_a_checkout_is_closed_at_the_first_start(tmp_path: Path) -
     (instance / ".gitignore").write_text("*\n")
     assert_done(invoke(instance, "init-db"))
     assert mode(instance) == 0o700
+
+
+def test_what_root_makes_beside_a_database_belongs_to_the_account_that_owns_it(tmp_path: Path) -> None:
+    """Whoever is not root can only see that it works at all."""
+    owner = NOBODY if IS_ROOT else os.geteuid()
+    assert_done(invoke(tmp_path, "init-db"))
+    (tmp_path / "log.db-lock").unlink()
+    for path in (tmp_path, tmp_path / "log.db"):
+        os.chown(path, owner, -1)
+
+    assert_done(invoke(tmp_path, "user", "add", "alice"))
+    assert_done(invoke(tmp_path, "check"))
+    app = app_in(tmp_path)
+    app.test_client().get("/api/log/token?key=sk-unknown")
+    app.extensions["logservice"].store.close()
+
+    owners = {path.name: path.stat().st_uid for path in tmp_path.iterdir()}
+    assert {"log.db-lock", "logservice-ratelimit"} <= owners.keys()
+    assert set(owners.values()) == {owner}
+
+
+def test_a_file_that_is_there_already_is_not_given_away(tmp_path: Path) -> None:
+    """By a link in its folder an account could have root give it any file."""
+    like, there, link = tmp_path / "like", tmp_path / "there", tmp_path / "link"
+    like.touch()
+    there.touch()
+    link.symlink_to(there)
+    if IS_ROOT:
+        os.chown(like, NOBODY, -1)
+    for path in (there, link):
+        os.close(open_beside(path, like))
+    assert there.stat().st_uid == os.geteuid()
 
 
 def test_every_start_makes_secrets_of_its_own_and_keeps_their_hashes_alone(tmp_path: Path) -> None:

@@ -21,7 +21,13 @@ from .users import user
 __all__ = ["logservice"]
 
 
-@click.group(cls=CommandGroup, invoke_without_command=True)
+# Commands below take over by which options help is shown.
+@click.group(
+    cls=CommandGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="logservice", message="%(package)s %(version)s")
 @click.pass_context
 def logservice(context: click.Context) -> None:
     """The usage log of an LLM gateway.

@@ -14,6 +14,13 @@ from ..sources.gateways import Flavour
 from ..store.store import LogStore
 from .output import SAMPLES, Refusals, echo_json, echo_note, echo_samples, progress
 
+#: By the format: where a file was changed, all of it is read again, and only ids of ours tell what is there.
+_HOW_TO_MEND = {
+    name: f"Mend what was refused in a file of its own{header}, and import that one: of this file, once it is"
+    " changed, whatever has no id of ours is stored a second time."
+    for name, header in (("ndjson", ""), ("csv", ", below the same header"))
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -61,6 +68,7 @@ def run(store: LogStore, job: Job, *, dry_run: bool, as_json: bool) -> None:
     else:
         click.echo(str(figures))
     if figures.refused:
+        echo_note(_HOW_TO_MEND[importing.format.name])
         sys.exit(1)
 
 

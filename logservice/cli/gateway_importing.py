@@ -18,7 +18,7 @@ from ..imports.databases import GatewayDatabase, open_database
 from ..imports.gateway import GatewayImport, People
 from ..store.store import LogStore
 from .notices import telling_of_the_last_admin
-from .output import SAMPLES, Refusals, echo_json, echo_note, echo_samples, moment, progress
+from .output import SAMPLES, Refusals, echo_first, echo_json, echo_note, echo_samples, moment, progress
 from .repeating import until_told_to_stop
 
 
@@ -65,8 +65,7 @@ def _once(store: LogStore, importing: GatewayImport, *, before: People | None = 
     with telling_of_the_last_admin(store):
         figures = _Figures(importing.accounts(before))
     if figures.people != before:
-        for reason in figures.people.refused:
-            echo_note(reason)
+        echo_first(figures.people.refused)
     with progress("Importing", importing.ids_to_go if shown else 0) as advance:
         for taken in importing.rows():
             figures.rows += taken.rows

@@ -61,6 +61,18 @@ def echo_note(message: str) -> None:
     click.echo(erase + printable(message), err=True)
 
 
+def echo_first(messages: Sequence[str]) -> None:
+    """Print the first of some lines on standard error, and how many more there are."""
+    for message in messages[:_MOST_REFUSALS]:
+        echo_note(message)
+    _echo_rest(len(messages) - _MOST_REFUSALS)
+
+
+def _echo_rest(number: int) -> None:
+    if number > 0:
+        echo_note(f"... and {number:,} more")
+
+
 def printable(text: str) -> str:
     """Return a text with control characters escaped: names come from events, and a terminal obeys."""
     if text.isprintable():
@@ -115,8 +127,7 @@ class Refusals:
 
     def close(self) -> None:
         """Print what was left out so far."""
-        if self._count > self._most:
-            echo_note(f"... and {self._count - self._most:,} more")
+        _echo_rest(self._count - self._most)
         for kind, number in sorted(self._kinds.items()):
             echo_note(f"type {kind} has no name here and was kept as it is; rows that have it: {number:,}")
 

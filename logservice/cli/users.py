@@ -7,7 +7,7 @@ import dataclasses
 import click
 from sqlalchemy import Connection
 
-from ..errors import NotFound
+from ..errors import InvalidValue, NotFound
 from ..store import accounts
 from ..store.accounts import User
 from ..store.store import LogStore
@@ -40,10 +40,12 @@ def user(context: click.Context) -> None:
 def add(store: LogStore, name: str, role: str, user_id: int | None, given: str | None, as_json: bool) -> None:
     """Give somebody a login. Somebody known from events keeps the id and the rows."""
     secret = accounts.new_secret() if given is None else accounts.checked_secret("access token", given)
-    added = store.write(
-        lambda connection: accounts.add_user(connection, name, role=role, user_id=user_id, secret=secret),
-        claims=[accounts.CLAIM],
-    )
+
+    def work(connection: Connection) -> User:
+        _refuse_mistyped(connection, name)
+        return accounts.add_user(connection, name, role=role, user_id=user_id, secret=secret)
+
+    added = store.write(work, claims=[accounts.CLAIM])
     _show(added, "was added", new_secret=secret if given is None else None, as_json=as_json)
     tell_of_namesakes(store, added)
 
@@ -80,6 +82,15 @@ def disable(store: LogStore, name: str) -> None:
     with telling_of_the_last_admin(store):
         disabled = store.write(lambda connection: _disable(connection, name))
     click.echo(f"User {printable(disabled.username)} (id {disabled.id}) is disabled.")
+
+
+def _refuse_mistyped(connection: Connection, name: str) -> None:
+    """Refuse blanks around a new name, which nobody sees; names that came with events are as they are."""
+    if name.strip() in ("", name) or any(known.username == name for known in accounts.list_users(connection)):
+        return
+    raise InvalidValue(
+        f"NAME: {name!r} has blanks at its ends; it would be another user than {name.strip()!r}"
+    )
 
 
 def _rotate(connection: Connection, name: str, secret: str) -> User:

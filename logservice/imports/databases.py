@@ -91,7 +91,11 @@ class GatewayDatabase:
             }
             is_ours = inspector.has_table("log_records")
         if "logs" not in self._tables and is_ours:
-            raise InvalidValue("the database is a log of this service, and no gateway's")
+            raise InvalidValue(
+                "the database is a log of this service, and no gateway's: `logservice export -o rows.ndjson`,"
+                " with LOGSERVICE_DATABASE_URL naming it, writes its rows into a file to import, and"
+                " `logservice archive` moves old days with all their usage"
+            )
         if "logs" not in self._tables:
             raise InvalidValue("the database has no table logs: it is neither new-api's nor one-api's")
         self.flavour: Flavour = gateways.recognise(self._tables["logs"])

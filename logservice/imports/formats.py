@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from ..counts import counted
 from ..errors import InvalidValue
 from ..sources import csv_rows, gateways
 from ..sources.gateways import Flavour
@@ -68,7 +69,7 @@ class Format:
 
     def _from_cells(self, cells: list[str], now: float) -> Record:
         if len(cells) != len(self.columns):
-            raise InvalidValue(f"{len(cells)} cells stand below {len(self.columns)} columns")
+            raise InvalidValue(f"{counted(len(cells), 'cell')} below {counted(len(self.columns), 'column')}")
         if any(_UNDECODED.search(cell) for cell in cells):
             raise InvalidValue("the line is not in UTF-8")
         fields = dict(zip(self.columns, cells, strict=True))
@@ -85,6 +86,8 @@ def recognise(
 
     Raises InvalidValue for a header that cannot be read, or has columns nobody knows.
     """
+    if name != "ndjson" and (between := _other_separator(first)):
+        raise InvalidValue(f"{between} stand between the columns; save the file as CSV with commas")
     name = name or ("csv" if "created_at" in _columns_if_any(first) else "ndjson")
     names = _columns(first) if name == "csv" else _names(first)
     if flavour is None and not is_ours:
@@ -100,21 +103,33 @@ def may_hold_events(beginning: bytes) -> bool:
     if not lines or any(line.startswith(b"{") for line in lines):
         return True
     columns = [name.strip() for name in _columns_if_any(lines[0])]
+    if _other_separator(lines[0]):
+        # It will be refused by what is wrong with it.
+        return True
     return "created_at" in columns or gateways.recognise_fields(columns) is not None
 
 
-def _columns_if_any(line: bytes) -> list[str]:
+def _other_separator(header: bytes) -> str | None:
+    """Return what stands between the columns of a header where that is no comma, as spreadsheets may do."""
+    for separator, noun in ((";", "semicolons"), ("\t", "tabs")):
+        columns = _columns_if_any(header, separator)
+        if len(columns) > 1 and "created_at" in columns:
+            return noun
+    return None
+
+
+def _columns_if_any(line: bytes, separator: str = ",") -> list[str]:
     try:
-        return _columns(line)
+        return _columns(line, separator)
     except InvalidValue:
         return []
 
 
-def _columns(header: bytes) -> list[str]:
+def _columns(header: bytes, separator: str = ",") -> list[str]:
     # Python's own limit is shorter than what a cell of ours may hold.
     csv.field_size_limit(LONGEST_LINE)
     try:
-        return next(csv.reader([header.decode(errors="replace")]), [])
+        return next(csv.reader([header.decode(errors="replace")], delimiter=separator), [])
     except csv.Error as error:
         raise InvalidValue(f"the header cannot be read as CSV ({error})") from None
 

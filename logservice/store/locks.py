@@ -13,6 +13,8 @@ import struct
 from pathlib import Path
 from types import TracebackType
 
+from ..folders import open_beside
+
 _QUEUE, _WORK = 0, 1
 # Locks of an open file description (Linux) exclude threads of one process too, and end with the description.
 _HAS_DESCRIPTION_LOCKS = hasattr(fcntl, "F_OFD_SETLKW")
@@ -21,15 +23,17 @@ _HAS_DESCRIPTION_LOCKS = hasattr(fcntl, "F_OFD_SETLKW")
 class FileLock:
     """A lock held by at most one `with` block among all processes that open the same path.
 
-    Waiting has no time limit: it is for a thread of its own. Raises OSError when the file cannot be opened.
+    `NAME-lock` belongs to whom `NAME` beside it belongs to, also when root makes it. Waiting has no time
+    limit: it is for a thread of its own. Raises OSError when the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._like = path.with_name(path.name.removesuffix("-lock"))
         self._file: int | None = None
 
     def __enter__(self) -> FileLock:
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = open_beside(self.path, self._like)
         if not _HAS_DESCRIPTION_LOCKS:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             return self
@@ -53,7 +57,7 @@ class FileLock:
         """Return whether somebody holds the lock or waits for it; never, where the system cannot tell."""
         if not _HAS_DESCRIPTION_LOCKS:
             return False
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_beside(self.path, self._like)
         try:
             found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK, _QUEUE, length=2))
         finally:

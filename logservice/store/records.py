@@ -284,7 +284,7 @@ def _second(created_at: int | float | str | None, now: float) -> int:
         hint = "; is it in milliseconds?" if second > 10**11 else ""
         raise InvalidValue(f"created_at: {second} is more than a day in the future{hint}")
     if not ids.MIN_SECOND <= second <= ids.MAX_SECOND:
-        raise InvalidValue(f"created_at: {second} is before 1970")
+        raise InvalidValue(f"created_at: {second} is not after the start of 1970")
     return second
 
 

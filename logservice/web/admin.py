@@ -129,7 +129,7 @@ def purge(query: Query) -> Response:
     target, store = query["target_timestamp"], current_state().store
     if target <= 0:
         raise ApiError(400, "target timestamp is required")
-    if target > store.clock():
-        raise ApiError(400, "target_timestamp: lies in the future")
+    if target > (now := store.clock()):
+        raise ApiError(400, f"target_timestamp: is in the future; now is {int(now)}")
     wanted = Purge(target, log_type=query["type"], keep_usage=query["keep_usage"])
     return success(sum(store.purge(wanted)))

@@ -22,6 +22,8 @@ from .state import current_state
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ONE = msgspec.json.Decoder(msgspec.Raw)
 _LINES = "application/x-ndjson"
+#: What makes it right where a program names another type by itself, as `curl -d` does.
+HOW_TO_SAY = "send the header `Content-Type: application/json`"
 _GZIP = 16 + zlib.MAX_WBITS
 #: More events than this in one body would keep other writers waiting for too long.
 MOST_EVENTS = 100_000
@@ -46,9 +48,11 @@ def read() -> Body:
     kind = request.mimetype
     # A page of another site can have a browser post a body of no type without asking first (mode no-cors).
     if not kind and asks_host():
-        raise ApiError(415, f"Content-Type: missing; it is application/json or {_LINES}")
+        raise ApiError(415, f"Content-Type: missing; it is application/json or {_LINES}; {HOW_TO_SAY}")
     if kind and kind not in ("application/json", _LINES) and not kind.endswith("+json"):
-        raise ApiError(415, f"Content-Type: {kind[:80]} is neither application/json nor {_LINES}")
+        raise ApiError(
+            415, f"Content-Type: {kind[:80]} is neither application/json nor {_LINES}; {HOW_TO_SAY}"
+        )
     return Body(unpacked().removeprefix(_BOM), kind == _LINES)
 
 

@@ -87,7 +87,8 @@ def accepts(*bodies: Content, repeatable: bool = True) -> Callable[[View], View]
     failures = {
         400: "body: empty; an event, an array of events or lines of them are expected",
         413: "body: longer than 33554432 bytes",
-        415: "Content-Type: text/csv is neither application/json nor application/x-ndjson",
+        415: "Content-Type: text/csv is neither application/json nor application/x-ndjson; send the header"
+        " `Content-Type: application/json`",
     }
     if repeatable:
         failures[409] = "Idempotency-Key: was used for another body"

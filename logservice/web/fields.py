@@ -81,12 +81,12 @@ class EpochSeconds(fields.Integer):
         text = value.strip()
         found = _DECIMAL.fullmatch(text) if len(text) <= _MOST_DIGITS else None
         if found is None:
-            raise ValidationError("not a number of epoch seconds")
+            raise ValidationError("not a number of epoch seconds, such as 1735689600")
         seconds = int(found[1])
         if text.startswith("-") and (found[2] or "").strip(".0"):
             seconds -= 1
         if abs(seconds) >= _MILLISECONDS:
-            raise ValidationError("epoch seconds are expected, these look like milliseconds")
+            raise ValidationError("looks like milliseconds; epoch times are in seconds here")
         return min(seconds, ids.MAX_SECOND)
 
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
-from ..folders import make_private
+from ..folders import make_private, open_beside
 from .addresses import read_address
 
 # Times are rounded to 2**-20 s: sums of such numbers are exact in a float until the year 2242, so that
@@ -280,7 +280,7 @@ class _SlotFile:
         self._size = _size(slots)
         # The first request may come before there is a database, and so before there is the folder.
         make_private(path.parent)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_beside(path, path.parent, flags=os.O_NOFOLLOW)
         # Without a word to the lock: in a forked child that would release the lock of the parent.
         self._forget = weakref.finalize(self, os.close, self._descriptor)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, pre_load, validate
+from marshmallow import EXCLUDE, RAISE, Schema, fields, post_load, pre_load, validate
 
 from ..exports.formats import FORMATS, NDJSON
 from ..store import ids
@@ -40,6 +40,7 @@ ID = ids.first_id(MIDNIGHT)
 PATTERN = "a value with `%`, which stands for any text, is a pattern"
 SIZE = "rows on a page; 0 and less mean the default, more than 100 means 100"
 AN_ID = "a row's `id`:"
+ANOTHER_NAME = "`p` by another name; `p` counts where both are given"
 
 
 def about(description: str, example: Any, **more: Any) -> dict[str, Any]:
@@ -90,10 +91,28 @@ class AllFilters(OwnFilters):
     ip = PlainText(metadata=about("calls from this address", "203.0.113.9"))
 
 
-class Paging(QueryString):
+class Paged(QueryString):
+    """The number of a page under either of two names; schemas declare both, and views see `p` alone."""
+
+    @pre_load
+    def drop_empty(self, data: Any, **_: Any) -> dict[str, str]:
+        """Treat `page` like nothing where `p` is given as well."""
+        given = super().drop_empty(data)
+        return {name: value for name, value in given.items() if name != "page" or "p" not in given}
+
+    @post_load
+    def name_it_p(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Hand on the number of `page` as that of `p`."""
+        if "page" in data:
+            data["p"] = data.pop("page")
+        return data
+
+
+class Paging(Paged):
     """Which page, or which rows beside a cursor."""
 
-    p = PageNumber(load_default=1, metadata=about("page, from 1; 0 and less mean 1", 2))
+    p = PageNumber(load_default=1, metadata=about("page, from 1; 0 and less mean 1; `page` works too", 2))
+    page = PageNumber(metadata=about(ANOTHER_NAME, 2))
     page_size = PageSize(PAGE_SIZE, load_default=PAGE_SIZE, metadata=about(SIZE, 10))
     before = Whole(
         metadata=about(f"{AN_ID} the rows next to it on the older side; `p` then counts for nothing", ID)
@@ -192,10 +211,15 @@ class AllExport(AllFilters, Exporting):
     """`GET /api/log/export`."""
 
 
-class KeyLogs(Range):
+class KeyLogs(Range, Paged):
     """`GET /api/log/token`. Without `p` and `page_size` all of the newest rows are meant."""
 
-    p = Whole(metadata=about("page, from 1; all of the newest rows without it and without `page_size`", 1))
+    p = Whole(
+        metadata=about(
+            "page, from 1; all of the newest rows without it and without `page_size`; `page` works too", 1
+        )
+    )
+    page = Whole(metadata=about(ANOTHER_NAME, 1))
     page_size = PageSize(PAGE_SIZE, metadata=about(SIZE, 10))
 
 

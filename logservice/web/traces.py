@@ -60,9 +60,11 @@ def post_traces() -> Response:
 def _kind() -> str:
     kind = request.mimetype
     if not kind:
-        raise ApiError(415, f"Content-Type: missing; it is {PROTOBUF} or {JSON}")
+        raise ApiError(415, f"Content-Type: missing; it is {PROTOBUF} or {JSON}; {bodies.HOW_TO_SAY}")
     if kind not in (JSON, PROTOBUF):
-        raise ApiError(415, f"Content-Type: {kind[:80]} is neither {PROTOBUF} nor {JSON}")
+        raise ApiError(
+            415, f"Content-Type: {kind[:80]} is neither {PROTOBUF} nor {JSON}; {bodies.HOW_TO_SAY}"
+        )
     if kind == PROTOBUF and not otlp_protobuf.is_installed():
         raise ApiError(415, f"Content-Type: {PROTOBUF} needs {how_to_install('otlp')}; {JSON} does not")
     return kind

@@ -31,6 +31,14 @@ def test_an_unknown_access_token_is_told_and_not_kept(open_page: OpenPage) -> No
     assert page.evaluate("sessionStorage.length") == 0
 
 
+def test_a_key_in_the_place_of_an_access_token_is_told_where_it_belongs(open_page: OpenPage) -> None:
+    page = open_page(refused=401)
+    page.fill("#token", "sk-alices-own-key")
+    page.press("#token", "Enter")
+    expect(page.locator(".wrong").first).to_contain_text("Enter it under “Look up a key”")
+    assert page.evaluate("sessionStorage.length") == 0
+
+
 def test_who_may_only_write_is_told_so(open_page: OpenPage) -> None:
     page = open_page()
     page.fill("#token", TOKENS["gateway"])

@@ -140,11 +140,28 @@ def test_refused_rows_and_unknown_kinds_are_told_and_make_it_fail(
     assert result.exit_code == 1
     assert f"{rows_of(filled) - 25} rows of new-api, refused 25;" in result.stdout
     told = complaints(result).splitlines()
-    assert told[0].endswith("created_at: 0 is before 1970")
+    assert told[0].endswith("created_at: 0 is not after the start of 1970")
     assert told[20:] == [
         "... and 5 more",
         "type 9 has no name here and was kept as it is; rows that have it: 2",
     ]
+
+
+def test_of_many_secrets_that_are_taken_the_first_are_told_and_the_number_of_the_others(
+    run: Run, gateway_file: Path, filled: Filled
+) -> None:
+    engine = engine_of(f"sqlite:///{gateway_file}")
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX idx_tokens_key"))
+        connection.execute(text("UPDATE tokens SET key = '0123456789abcdef'"))
+    engine.dispose()
+
+    told = complaints(run("import", str(gateway_file))).splitlines()
+
+    assert len(told) == 21
+    assert all(line.startswith("the secret of token ") for line in told[:20])
+    # Two may have the key: one as it is, one with `sk-` in front.
+    assert told[20] == f"... and {len(filled.tokens) - 2 - 20} more"
 
 
 def test_a_large_log_is_read_by_a_process_of_its_own(
@@ -222,6 +239,30 @@ def test_wrong_usage_is_one_clear_line(run: Run, args: list[str], reason: str) -
 
     assert_error(result, reason)
     assert "hidden" not in result.stderr
+
+
+@pytest.mark.parametrize(("separator", "noun"), [(";", "semicolons"), ("\t", "tabs")])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.txt"])
+def test_a_table_without_commas_is_refused_by_what_it_has_instead(
+    run: Run, tmp_path: Path, name: str, separator: str, noun: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(f'"created_at"{separator}quota\n1750000000{separator}1\n')
+
+    assert_error(
+        run("import", str(path)), f"{noun} stand between the columns; save the file as CSV with commas"
+    )
+
+
+def test_a_log_of_ours_is_refused_with_what_takes_it_along(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert_done(run("init-db"))
+    assert_done(invoke(other, "init-db"))
+
+    result = run("import", str(other / "log.db"))
+
+    assert_error(result, "a log of this service, and no gateway's: `logservice export -o rows.ndjson`, with ")
+    assert_error(result, "`logservice archive` moves old days")
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("10s", 10), (" 5m ", 300), ("2h", 7200)])

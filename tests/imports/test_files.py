@@ -151,7 +151,7 @@ def test_cells_that_cannot_be_read_are_refused_by_line(take: Take, log: LogStore
 
     assert refused(batches) == {
         4: "quota: 'x' is no whole number",
-        5: "2 cells stand below 3 columns",
+        5: "2 cells below 3 columns",
     }
     assert contents(raw_rows(log)) == ["two\nlines", ""]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.commands import assert_done, assert_error, invoke
 from tests.reliability.calls import assert_reading, assert_refused, assert_sound, post
+from tests.reliability.disks import mounted
 from tests.reliability.nobody import ENVIRON, IS_ROOT, NOBODY
 from tests.serving import serving
 
@@ -74,6 +79,19 @@ def test_where_nothing_may_be_written_posts_are_refused_until_they_may_again() -
             writable(folder)
             assert post(service, "after").status == 200
         assert_sound(url, {"before", "after"})
+
+
+def test_commands_that_read_do_so_on_a_file_system_that_is_read_only(tmp_path: Path) -> None:
+    with mounted(tmp_path, size=2**24) as disk:
+        if disk is None:
+            pytest.skip("nobody may mount anything here")
+        assert_done(invoke(tmp_path, "init-db"))
+        invoke(tmp_path, "import", "-", input='{"quota": 7}\n')
+        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path)], check=True)
+
+        assert json.loads(assert_done(invoke(tmp_path, "export")))["quota"] == 7
+        assert "Sound" in assert_done(invoke(tmp_path, "check"))
+        assert_error(invoke(tmp_path, "user", "add", "bob"), "log.db-lock: Read-only file system")
 
 
 def refused_command(folder: Path, url: str, *command: str) -> str:

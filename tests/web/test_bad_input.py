@@ -216,7 +216,8 @@ def test_an_unknown_field_of_any_name_is_refused(client: FlaskClient, field: str
 )
 @pytest.mark.parametrize("path", PATHS)
 def test_another_content_type_is_refused(client: FlaskClient, kind: str, path: str) -> None:
-    assert_error(send(client, GOOD, path, Content_Type=kind), 415, kind.partition(";")[0])
+    message = assert_error(send(client, GOOD, path, Content_Type=kind), 415, kind.partition(";")[0])
+    assert message.endswith("; send the header `Content-Type: application/json`")
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -16,7 +16,7 @@ from tests.rows import ALICE, ALICE_KEY, NOW, ROOT, post_contents
 RANGE = {"type": "type", "start_timestamp": "time", "end_timestamp": "time", "model_name": "text"}
 OWN = RANGE | {"token_name": "text", "group": "text", "request_id": "text"}
 ALL = OWN | {"username": "text", "channel": "number", "ip": "text"}
-PAGING = {"p": "number", "page_size": "number", "before": "number", "after": "number"}
+PAGING = {"p": "number", "page": "number", "page_size": "number", "before": "number", "after": "number"}
 SEARCH = {"page_size": "number", "before": "number"}
 ROUTES = (
     ("/api/log/", ROOT, ALL | PAGING),
@@ -29,7 +29,7 @@ ROUTES = (
     ("/api/log/self/usage", ALICE, OWN),
     ("/api/data/", ROOT, {"start_timestamp": "time", "end_timestamp": "time", "username": "text"}),
     ("/api/data/self", ALICE, {"start_timestamp": "time", "end_timestamp": "time"}),
-    (f"/api/log/token?key={ALICE_KEY}", {}, RANGE | {"p": "number", "page_size": "number"}),
+    (f"/api/log/token?key={ALICE_KEY}", {}, RANGE | {"p": "number", "page": "number", "page_size": "number"}),
 )
 KNOWN = [(path, who, name, kind) for path, who, names in ROUTES for name, kind in names.items()]
 EACH = pytest.mark.parametrize(("path", "who", "name", "kind"), KNOWN, ids=str)
@@ -135,6 +135,12 @@ def test_every_parameter_at_its_extremes_at_once(client: FlaskClient) -> None:
 def test_milliseconds_are_refused_by_that_word(client: FlaskClient, path: str, value: str, name: str) -> None:
     message = assert_error(ask(client, path, ROOT, name, value), 400, "milliseconds")
     assert name in message
+
+
+@pytest.mark.parametrize("name", ["start_timestamp", "end_timestamp"])
+def test_a_date_is_refused_with_an_example_of_a_time(client: FlaskClient, name: str) -> None:
+    message = assert_error(client.get(f"/api/log/?{name}=2025-01-01", headers=ROOT), 400, name)
+    assert message == f"{name}: not a number of epoch seconds, such as 1735689600"
 
 
 def test_channel_is_the_number_and_never_the_name(client: FlaskClient) -> None:

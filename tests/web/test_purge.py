@@ -70,7 +70,8 @@ def test_a_target_that_is_missing_zero_or_no_number_deletes_nothing(
 def test_a_target_in_the_future_deletes_nothing(client: FlaskClient, target: int) -> None:
     post(client, make_event())
     answer = client.delete(f"/api/log/?target_timestamp={target}", headers=ROOT)
-    assert_error(answer, 400, "future")
+    message = assert_error(answer, 400, "target_timestamp: ")
+    assert message == f"target_timestamp: is in the future; now is {NOW}"
     assert left(client) == ["answered"]
 
 

@@ -169,8 +169,10 @@ def test_only_writers_and_administrators_may_post(
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-ndjson", "application/cloudevents+json", ""])
 def test_another_content_type_is_415(client: FlaskClient, kind: str) -> None:
+    answer = send(client, kind, b"{}")
     said = f"Content-Type: {kind} is neither" if kind else "Content-Type: missing"
-    assert_refused(send(client, kind, b"{}"), 415, "application/json", said)
+    assert_refused(answer, 415, "application/json", said)
+    assert_refused(answer, 415, "application/json", "; send the header `Content-Type: application/json`")
 
 
 @both

@@ -10,9 +10,10 @@ from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DisconnectionError
 
-from ...errors import InvalidValue
+from ...errors import InvalidValue, Unavailable
 from .urls import SETTING, shown
 
 _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
@@ -71,6 +72,29 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def is_frozen(path: Path) -> bool:
+    """Whether a file lies on a file system where nothing may be written, as on a snapshot that is mounted.
+
+    SQLite could read it there only beside files that it makes, unless it is told that nobody writes: where
+    its `-shm` is there, somebody may, and it can read. Raises Unavailable for a write-ahead log without that.
+    """
+    wal, shared = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    try:
+        if not os.statvfs(path).f_flag & os.ST_RDONLY or shared.exists():
+            return False
+        is_whole = not wal.exists() or wal.stat().st_size == 0
+    except OSError:
+        # There is no file, or none that may be looked at: to open it says so.
+        return False
+    if not is_whole:
+        raise Unavailable(
+            f"{path.absolute()} lies on a read-only file system, and what was recorded last lies beside it in"
+            f" {wal.name}, which can be read only where files may be written: copy both to such a place, or"
+            " mount it so"
+        )
+    return True
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """Return the driver's own connection."""
     return cast(sqlite3.Connection, connection.connection.driver_connection)
@@ -91,6 +115,12 @@ def listen_to_reader(engine: Engine, path: Path, *, much: bool = False) -> None:
     """Have an engine read in snapshots, and never a file that is no longer the one at the path."""
     _listen(engine, _MUCH_READER_PRAGMAS if much else _READER_PRAGMAS, "BEGIN")
 
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: DefaultDialect, record: Any, where: Sequence[str], options: Any) -> Any:
+        record.info["frozen"] = is_frozen(path)
+        # Otherwise it goes on as usual.
+        return dialect.connect(f"{where[0]}&immutable=1", **options) if record.info["frozen"] else None
+
     @event.listens_for(engine, "connect")
     def remember(_connection: sqlite3.Connection, record: Any) -> None:
         record.info["file"] = identity(path)
@@ -99,6 +129,8 @@ def listen_to_reader(engine: Engine, path: Path, *, much: bool = False) -> None:
     def compare(_connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
         if record.info.get("file") != identity(path):
             raise DisconnectionError("the database file was deleted or replaced")
+        if record.info.get("frozen") and not is_frozen(path):
+            raise DisconnectionError("the database file may be written again")
 
 
 def _url(path: Path, mode: str) -> URL:

@@ -18,6 +18,7 @@ export default {
   "signin.hint": "Users see their own usage, administrators that of the whole site. The token is forgotten with this tab.",
   "signin.enter": "Sign in",
   "signin.unknown": "This access token is not known here.",
+  "signin.isKey": "This is an API key, not an access token. Enter it under “Look up a key”.",
   "signin.expired": "Your access token is no longer valid. Please sign in again.",
   "signin.writer": "This access token may only send events; it cannot read the log.",
   "signin.see": "Show what is typed",

@@ -18,6 +18,7 @@ export default {
   "signin.hint": "普通用户查看自己的用量，管理员查看全站用量。关闭标签页后令牌即被清除。",
   "signin.enter": "登录",
   "signin.unknown": "无法识别此访问令牌。",
+  "signin.isKey": "这是 API 密钥，不是访问令牌。请在“按密钥查询”中输入。",
   "signin.expired": "访问令牌已失效，请重新登录。",
   "signin.writer": "此访问令牌只能写入事件，不能读取日志。",
   "signin.see": "显示输入内容",

@@ -18,6 +18,7 @@ function door(params, signal, { enter, lookUp }) {
     action: t("signin.enter"),
     id: "token",
     submit: (value) => enter(value, signal),
+    unknown: (value) => t(value.startsWith("sk-") ? "signin.isKey" : "signin.unknown"),
     signal,
   });
   const byKey = form({
@@ -27,6 +28,7 @@ function door(params, signal, { enter, lookUp }) {
     action: t("signin.lookUp"),
     id: "key",
     submit: (value) => lookUp(value, signal),
+    unknown: () => t("signin.unknown"),
     signal,
   });
   const node = element("div", { class: "door" }, expired, byToken, byKey);
@@ -34,7 +36,7 @@ function door(params, signal, { enter, lookUp }) {
   return node;
 }
 
-function form({ title, label, hint, action, id, submit, signal }) {
+function form({ title, label, hint, action, id, submit, unknown, signal }) {
   const input = element("input", {
     id,
     type: "password",
@@ -52,13 +54,14 @@ function form({ title, label, hint, action, id, submit, signal }) {
     if (!input.reportValidity()) return;
     fill(wrong);
     send.disabled = true;
+    const value = input.value;
     try {
-      await submit(input.value);
+      await submit(value);
     } catch (error) {
       // Another language was chosen, for instance: this form is gone.
       if (signal.aborted) return;
       if (error.status === undefined) throw error;
-      fill(wrong, error.status === 401 ? t("signin.unknown") : error.message);
+      fill(wrong, error.status === 401 ? unknown(value) : error.message);
       input.select();
     }
     send.disabled = false;
