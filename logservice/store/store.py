@@ -65,6 +65,9 @@ class LogStore:
     is stored. Every verb raises Unavailable when the database fails, and then nothing of it is stored.
     """
 
+    #: Whether days of rows can be moved into an archive.
+    is_archivable = True
+
     def __init__(
         self,
         engine: Engine,

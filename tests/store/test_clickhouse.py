@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from logservice.archives.archiving import Archiving
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, records
 from logservice.store.clickhouse import ids as process_ids
@@ -269,6 +271,13 @@ def test_nothing_is_stored_among_rows_that_are_being_deleted(store: ClickHouseSt
 
     record(store, {"created_at": MIDNIGHT, "content": "of today"})
     assert "of today" in contents(raw_rows(store))
+
+
+def test_it_is_told_that_rows_are_not_archived_or_backed_up(store: ClickHouseStore, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="not archived"):
+        Archiving(store, tmp_path, before=NOW)
+    with pytest.raises(InvalidValue, match="BACKUP"):
+        store.back_up(tmp_path / "copy", lambda: None)
 
 
 def test_whole_months_go_as_partitions(store: ClickHouseStore) -> None:

@@ -57,6 +57,8 @@ class ClickHouseStore(LogStore):
     With a `cluster` the rows lie on all of its shards.
     """
 
+    is_archivable = False
+
     def __init__(
         self,
         engine: Engine,
