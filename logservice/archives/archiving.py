@@ -40,7 +40,7 @@ class Archiving:
     def __init__(self, store: LogStore, folder: Path, *, before: int) -> None:
         if not store.is_archivable:
             raise InvalidValue(
-                "rows on ClickHouse are not archived; its partitions of a month can be moved to other disks, and "
+                "rows on ClickHouse are not archived; their partitions can be moved to other disks, and "
                 "`logservice export` writes rows into a file"
             )
         self._store = store

@@ -13,7 +13,7 @@ from ..buckets import QUARTER
 from ..ids import IdRange
 from ..pages import MOST_ROWS, Cursor, Page, Rows, Span, as_rows, joined, touched
 from ..prepared import Reader, prepared
-from .selecting import Selection, Shape, quarter_of_row
+from .selecting import Selection, Shape, span_of_row
 from .tables import COLUMNS, records
 
 # So many rows of one place are passed over in no time.
@@ -32,13 +32,14 @@ def columns(fields: Sequence[str]) -> list[Any]:
     return [FIELDS[name].label(name) for name in fields]
 
 
-def bucket(seconds: int) -> ColumnElement[int]:
-    """Return the start of the span of so many seconds that a row lies in."""
+def bucket(seconds: int, unit: int = 0) -> ColumnElement[int]:
+    """Return the start of the span of so many seconds that a row lies in, by spans of a `unit` if any."""
+    start = span_of_row(unit or seconds)
+    if unit:
+        units: ColumnElement[int] = literal_column(str(seconds // unit))
+        start = func.intDiv(start, units, type_=BigInteger)
     width: ColumnElement[int] = literal_column(str(seconds))
-    if seconds % QUARTER:
-        return func.intDiv(records.c.created_at, width, type_=BigInteger) * width
-    quarters: ColumnElement[int] = literal_column(str(seconds // QUARTER))
-    return func.intDiv(quarter_of_row, quarters, type_=BigInteger) * width
+    return start * width
 
 
 def page(reader: Reader, rows: Selection, *, fields: Sequence[str], offset: int, limit: int) -> Page:
@@ -84,7 +85,7 @@ def counted(reader: Reader, rows: Selection, seconds: int) -> list[Span]:
     """Count rows by spans of so many seconds, newest first; the outer ones are cut to what is asked for."""
     width = ids.first_id(seconds)
     found: Counter[int] = Counter()
-    for part in rows.parts():
+    for part in rows.parts(finest=seconds):
         found.update(dict(_counts(reader, part.values, part.shape, seconds)))
     spans = []
     for start in sorted(found, reverse=True):
@@ -119,7 +120,7 @@ def _count(shape: Shape) -> Executable:
 
 @prepared
 def _counts(shape: Shape, seconds: int) -> Executable:
-    start = bucket(seconds).label("start")
+    start = bucket(seconds, shape.unit).label("start")
     found = select(start, func.count()).select_from(records).where(*shape.conditions())
     return found.group_by(start)
 

@@ -10,19 +10,16 @@ from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_colum
 
 from .. import filters as filtering
 from .. import ids
-from ..buckets import QUARTER
 from ..filters import FilterShape
 from ..ids import IdRange, down, up
 from ..queries import Query
 from ..scope import ScopeShape
-from ..tables import SITE_DIMENSIONS
-from .tables import records
+from .tables import SUMS, records
 
-_QUARTER_IDS = ids.first_id(QUARTER)
-#: The number of the quarter hour that a row lies in.
-quarter_of_row: ColumnElement[int] = func.intDiv(
-    records.c.created_at, literal_column(str(QUARTER)), type_=BigInteger
-)
+
+def span_of_row(seconds: int) -> ColumnElement[int]:
+    """Return the number of the span of so many seconds that a row lies in."""
+    return func.intDiv(records.c.created_at, literal_column(str(seconds)), type_=BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +43,24 @@ class Hidden:
 class Shape:
     """What the statements for some rows look like, whatever the values.
 
-    `by_id` where the range begins or ends within a second, `by_quarter` where at quarter hours and nothing
-    but dimensions of the site is asked for; `hides` where some rows are hidden, `hides_type` of one type.
+    `by_id` where the range begins or ends within a second; `unit` are the seconds of the spans whose sums
+    answer, 0 where rows do; `hides` where some rows are hidden, `hides_type` where these are of one type.
     """
 
     scope: ScopeShape
     filters: FilterShape
     by_id: bool
-    by_quarter: bool
+    unit: int
     hides: bool
     hides_type: bool
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what rows must satisfy, their range among it."""
         second, row_id = records.c.created_at, records.c.id
-        if self.by_quarter:
+        if self.unit:
             # As the engine has it in its own sums, or it would not read them.
-            found = [quarter_of_row >= bindparam("low_quarter"), quarter_of_row < bindparam("high_quarter")]
+            span = span_of_row(self.unit)
+            found = [span >= bindparam("low_span"), span < bindparam("high_span")]
         else:
             found = [second >= bindparam("low_second"), second < bindparam("high_second")]
         if self.by_id:
@@ -81,7 +79,7 @@ class Selection:
 
     query: Query
     hidden: Hidden | None = None
-    by_quarter: bool = False
+    unit: int = 0
 
     @property
     def range(self) -> IdRange:
@@ -92,12 +90,10 @@ class Selection:
     def shape(self) -> Shape:
         """What statements for these rows are built from."""
         low, high = self.range.low, self.range.high
-        by_id = not self.by_quarter and (low % ids.SEQUENCES != 0 or high % ids.SEQUENCES != 0)
+        by_id = not self.unit and (low % ids.SEQUENCES != 0 or high % ids.SEQUENCES != 0)
         hides = self.hidden is not None
         hides_type = self.hidden is not None and self.hidden.type is not None
-        return Shape(
-            self.query.scope.shape, self.query.filters.shape, by_id, self.by_quarter, hides, hides_type
-        )
+        return Shape(self.query.scope.shape, self.query.filters.shape, by_id, self.unit, hides, hides_type)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -107,8 +103,8 @@ class Selection:
             **self.query.values,
             "low_second": ids.second_of(low),
             "high_second": ids.second_of(high - 1) + 1,
-            "low_quarter": ids.second_of(low) // QUARTER,
-            "high_quarter": ids.second_of(high) // QUARTER,
+            "low_span": ids.second_of(low) // (self.unit or 1),
+            "high_span": ids.second_of(high) // (self.unit or 1),
             "low_id": low,
             "high_id": high,
         }
@@ -120,22 +116,31 @@ class Selection:
             }
         return found
 
-    def parts(self, dimensions: Iterable[str] = ()) -> list[Selection]:
-        """Return the rows in parts, oldest first: one of whole quarter hours, and what is left at both ends.
+    def parts(self, dimensions: Iterable[str] = (), *, finest: int = 0) -> list[Selection]:
+        """Return the rows in parts, oldest first: one of whole spans, and what is left at both ends.
 
-        There is only one part where the sums of quarters do not tell what is asked for: rows by other
-        `dimensions`, or filtered by others, of some user or token, or with some of them hidden.
+        There is only one part where no sums tell what is asked for: rows by other `dimensions` than they
+        have, or filtered by others, or some of them hidden. `finest` is what their spans have to divide, in
+        seconds.
         """
         if not self.range:
             return []
-        names = {*dimensions, *(entry.column for entry in self.query.filters.entries)}
-        low, high = up(self.range.low, _QUARTER_IDS), down(self.range.high, _QUARTER_IDS)
-        is_told = self.query.scope.is_site and names <= {*SITE_DIMENSIONS} and self.hidden is None
-        if not is_told or low >= high:
+        unit = 0 if self.hidden is not None else self._unit({*dimensions}, finest)
+        width = ids.first_id(unit or 1)
+        low, high = up(self.range.low, width), down(self.range.high, width)
+        if not unit or low >= high:
             return [self]
-        inner = replace(self.within(IdRange(low, high)), by_quarter=True)
+        inner = replace(self.within(IdRange(low, high)), unit=unit)
         outer = (self.within(IdRange(self.range.low, low)), self.within(IdRange(high, self.range.high)))
         return [part for part in (outer[0], inner, outer[1]) if part.range]
+
+    def _unit(self, names: set[str], finest: int) -> int:
+        """Return the seconds of the spans whose sums tell rows apart by some dimensions, 0 if none do."""
+        names |= {entry.column for entry in self.query.filters.entries}
+        names |= set() if self.query.scope.user_id is None else {"user_id"}
+        names |= set() if self.query.scope.token_ids is None else {"token_id"}
+        fitting = (sums for sums in SUMS if names <= {*sums.dimensions} and finest % sums.seconds == 0)
+        return next((sums.seconds for sums in fitting), 0)
 
     def within(self, span: IdRange) -> Selection:
         """Return those of the rows that lie in a range."""

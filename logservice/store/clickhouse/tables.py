@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, MetaData, Table, Text, func, literal_column
 from sqlalchemy.types import TypeEngine
 
-from .. import tables
+from .. import ids, tables
 from ..buckets import QUARTER
 
 
@@ -70,14 +70,36 @@ _INDEXES = (
     "INDEX log_records_request request_id TYPE bloom_filter(0.01) GRANULARITY 1",
     "INDEX log_records_searched if(folded = '', content, folded) TYPE ngrambf_v1(3, 16384, 3, 0)",
 )
-# Sums of quarter hours by what the whole site is told apart by: the engine keeps them beside each part of the
-# rows and reads them in place of rows where a statement asks for nothing else.
 _SUMMED = ("quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")
-_PROJECTION = (
-    "PROJECTION log_records_quarters (SELECT "
-    f"{', '.join((f'intDiv(created_at, {QUARTER})', *map(quoted, tables.SITE_DIMENSIONS)))}, "
-    f"count(), min(created_at), {', '.join(f'sum({name})' for name in _SUMMED)} "
-    f"GROUP BY {', '.join((f'intDiv(created_at, {QUARTER})', *map(quoted, tables.SITE_DIMENSIONS)))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums that the engine keeps beside each part of the rows, and reads in place of rows by itself.
+
+    It does so where a statement asks for spans of so many `seconds`, some of the `dimensions` and the sums,
+    and for nothing else. They are in the order of what is `leading`, and of time.
+    """
+
+    name: str
+    seconds: int
+    dimensions: tuple[str, ...]
+    leading: tuple[str, ...] = ()
+
+    @property
+    def projection(self) -> str:
+        """What makes the table have them."""
+        rest = (quoted(name) for name in self.dimensions if name not in self.leading)
+        span = f"intDiv(created_at, {self.seconds})"
+        keys = ", ".join((*map(quoted, self.leading), span, *rest))
+        sums = ", ".join(f"sum({name})" for name in _SUMMED)
+        return f"PROJECTION {self.name} (SELECT {keys}, count(), min(created_at), {sums} GROUP BY {keys})"
+
+
+#: By what the whole site is told apart by, in the order of time; and by what tells who used something.
+SUMS = (
+    Sums("log_records_site", QUARTER, tables.SITE_DIMENSIONS),
+    Sums("log_records_owners", ids.HOUR, tables.OWNER_DIMENSIONS, leading=("user_id",)),
 )
 #: The same as the driver takes them, in the order of COLUMNS.
 KINDS = tuple(_KINDS[name].partition(" CODEC")[0] for name in COLUMNS)
@@ -121,7 +143,7 @@ class Layout:
             )
         return (
             f"CREATE TABLE IF NOT EXISTS {self._named(self.stored)}{self.everywhere} "
-            f"({', '.join([*columns, *_INDEXES, _PROJECTION])}) ENGINE = {engine} "
+            f"({', '.join([*columns, *_INDEXES, *(sums.projection for sums in SUMS)])}) ENGINE = {engine} "
             "PARTITION BY toYYYYMM(toDateTime(created_at, 'UTC')) ORDER BY (created_at, id) "
             f"SETTINGS {window}, lightweight_mutation_projection_mode = 'rebuild'"
         )

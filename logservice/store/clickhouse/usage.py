@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Executable, bindparam, func, literal_column, or_, select
 
 from .. import intervals, stats
-from ..buckets import QUARTER
 from ..intervals import Step
 from ..prepared import Reader, prepared
 from ..usage import FIGURES, SIZES, Grouping, Usage, too_many
-from .selecting import Selection, Shape, quarter_of_row
+from .pages import bucket
+from .selecting import Selection, Shape
 from .sums import by_type
 from .tables import records
 
@@ -84,9 +85,9 @@ def of_rows(
 ) -> Groups:
     """Return the usage of some rows; with `is_all` it is not that of more groups than are wanted."""
     found = Groups(grouping)
-    # In nearly all time zones intervals begin at a quarter hour.
-    in_quarters = len(steps) == 1 or all(low % QUARTER == 0 for step in steps for low, _ in step.spans)
-    parts = (rows.parts(grouping.by) if in_quarters else [rows]) if steps and rows.range else []
+    # In nearly all time zones intervals begin at a quarter hour, and in most at an hour.
+    finest = 0 if len(steps) == 1 else gcd(*(low for step in steps for low, _ in step.spans))
+    parts = rows.parts(grouping.by, finest=finest) if steps else []
     is_all = is_all and len(parts) == 1
     for part in parts:
         _add(found, reader, part, steps, asked=asked, is_all=is_all)
@@ -120,7 +121,7 @@ def _groups(
     """Select the sums of each group; with a size the largest first, each with the number of all."""
     edge: ColumnElement[Any] = literal_column("0")
     if in_steps:
-        second = quarter_of_row * literal_column(str(QUARTER)) if shape.by_quarter else records.c.created_at
+        second = bucket(shape.unit, shape.unit) if shape.unit else records.c.created_at
         edge = func.roundDown(second, bindparam("edges"), type_=BigInteger)
     summed = by_type(shape, edge.label("edge"), *(records.c[name] for name in by))
     keys = [summed.c.edge, *(summed.c[name] for name in by)]
