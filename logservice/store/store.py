@@ -127,7 +127,7 @@ class LogStore:
 
         Where the transaction fails because of a neighbour's work, it is run again in another.
         """
-        result: T = self._write(partial(_alone, work), None, claims, is_long=is_long)
+        result: T = self._write(partial(alone, work), None, claims, is_long=is_long)
         return result
 
     def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
@@ -414,7 +414,7 @@ class LogStore:
             raise Unavailable(message, retry_after=5, detail=detail) from error
 
 
-def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
+def alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
     """Do a piece of work that nothing else is done together with."""
     schema.be_current(connection)
     return [work(connection)]

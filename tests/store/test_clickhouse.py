@@ -167,6 +167,23 @@ def test_a_post_whose_answer_was_lost_is_stored_once(store: ClickHouseStore, ope
     assert len(raw_rows(store)) == 3
 
 
+@pytest.mark.usefixtures("commits_fail")
+def test_whoever_was_new_in_a_post_that_was_lost_shares_no_id_with_others(
+    store: ClickHouseStore, open_store: OpenStore
+) -> None:
+    new = [make_record(username="newcomer", content="of the newcomer")]
+    with pytest.raises(Unavailable):
+        store.record(new, key=KEY, answer="one")
+
+    other = open_store()
+    other.record([make_record(username="somebody else", content="of somebody else")])
+    other.record(new, key=KEY, answer="one")
+
+    owners = {row["content"]: (row["user_id"], row["username"]) for row in raw_rows(other)}
+    assert len({user_id for user_id, _ in owners.values()}) == len(owners) == 2
+    assert owners["of the newcomer"][1] == "newcomer"
+
+
 def test_posts_of_many_threads_gather_in_few_blocks(store: ClickHouseStore) -> None:
     at_once([lambda: store.record([make_record()]) for _ in range(40)])
 

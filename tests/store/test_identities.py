@@ -14,6 +14,7 @@ from logservice.store.tables import tokens, users
 from tests.store_rows import (
     ENGINES,
     FIELDS,
+    SQL_ENGINES,
     Row,
     buckets,
     contents,
@@ -283,11 +284,12 @@ def test_events_resolve_alike_whether_they_come_together_or_one_by_one(
     assert (whose(raw_rows(store)), buckets(store)) == together
 
 
+@SQL_ENGINES
 def test_a_batch_that_failed_registers_nobody(store: LogStore) -> None:
     spoiled = [make_record(username="new", token_key=KEY), make_record()]
     spoiled[1].row["quota"] = None
 
-    with pytest.raises(Exception, match=r"quota|could not do it|NoneType"):
+    with pytest.raises(Exception, match="quota"):
         store.record(spoiled)
 
     assert table_rows(store, users) == table_rows(store, tokens) == []

@@ -95,14 +95,20 @@ class Recorder:
         now: int,
         hidden: Hidden | None,
     ) -> Block:
-        """Return the rows of records: who they belong to is looked up, and ids are given."""
+        """Return the rows of records: who they belong to is looked up, and ids are given.
+
+        Raises Unregistered where somebody has to be registered first, in a transaction before this one.
+        """
         if not new:
             return Block([], token)
         if hidden is not None and any(hidden.may_hold(one.second, one.row["type"]) for one in new):
             raise Unavailable(
                 "rows of that time are being deleted; try again when that is done", retry_after=5
             )
-        rows = identities.resolve(connection, self._metadata, new)
+        rows = [record.whose.copy() for record in new if record.whose is not None]
+        if len(rows) < len(new):
+            # Ids given to people here would be given again if this transaction were lost, and the block not.
+            rows = identities.resolve(connection, self._metadata, new, may_register=False)
         found = kept_ids.sorted_out(Stored(self._sessions, now - KNOWN_SECONDS), new, rows)
         kept_usage.take_back(connection, self._metadata, found.back, displaced=found.displaced)
         kept = [row["id"] for row in found.kept]

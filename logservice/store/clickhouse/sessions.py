@@ -30,7 +30,14 @@ _SETTINGS = {
     "insert_deduplicate": 1,
     # An insert into a table of all shards is answered once it lies on them.
     "insert_distributed_sync": 1,
+    # Rows are read where they were stored: another replica may not have them yet.
+    "load_balancing": "in_order",
+    "prefer_localhost_replica": 0,
+    # What is deleted counts as that once it is so on every replica, and whoever waits for one that is away is
+    # told before the driver gives up: else the same would be asked of the next node.
     "mutations_sync": 2,
+    "replication_alter_partitions_sync": 2,
+    "distributed_ddl_task_timeout": 20,
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_escape_forward_slashes": 0,
 }

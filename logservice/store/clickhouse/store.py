@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,15 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, bindparam, column, func, literal_column, select, table
+from sqlalchemy import Connection, Engine, Executable, func, literal_column, select
 
 from ...errors import InvalidValue, Unavailable
+from .. import accounts, identities, ids, intervals, kept_ids, schema, stats
 from .. import exports as sql_exports
-from .. import ids, intervals, kept_ids, schema, stats
 from .. import usage as sql_usage
 from ..dialects import Space
 from ..filters import Filters
+from ..identities import Unregistered
 from ..ids import IdRange
+from ..jobs import Claim
 from ..largest import Largest, largest
 from ..log_types import NAMES
 from ..pages import Cursor, Page, Rows, Span
@@ -30,7 +32,7 @@ from ..recording import Post
 from ..records import Record
 from ..retention import Purge
 from ..scope import Scope
-from ..store import LogStore
+from ..store import LogStore, alone
 from ..tables import site
 from ..usage import Grouping, Usage
 from ..vitals import Vitals
@@ -142,6 +144,19 @@ class ClickHouseStore(LogStore):
         return Unavailable(message, retry_after=5, detail=detail)
 
     # -- recording -----------------------------------------------------------------------------------------
+
+    def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
+        """Do work in a transaction, after those who are unknown in it were registered in one of their own."""
+        claims = [*claims]
+        for _ in range(_ATTEMPTS):
+            try:
+                return super()._write(work, item, claims, is_long=is_long)
+            except Unregistered as error:
+                register = partial(identities.resolve, dialect=self.dialect, records=error.records)
+                rows = super()._write(partial(alone, register), None, [accounts.CLAIM])
+                for record, row in zip(error.records, rows, strict=True):
+                    record.whose = row
+        raise Unavailable("users are being changed; try again", retry_after=1)
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
         schema.be_current(connection)
@@ -350,8 +365,8 @@ class ClickHouseStore(LogStore):
         """Return what both databases take on disk; the rows are one of the tables."""
         metadata = super().space()
         with self._failing_clearly():
-            rows = self.sessions.read(lambda reader: _bytes(reader, {"database": self.layout.database}))
-        stored = sum(number for _, number in rows)
+            [(stored,)] = self.sessions.rows(self.layout.bytes_on_disk)
+        stored = int(stored)
         tables = {**metadata.tables, str(records.name): stored}
         return replace(metadata, database=metadata.database + stored, tables=tables)
 
@@ -471,13 +486,3 @@ def _types(shape: Shape) -> Executable:
     kind = records.c.type
     found = select(kind, func.count(), func.min(records.c.created_at)).where(*shape.conditions())
     return found.group_by(kind).order_by(kind)
-
-
-@prepared
-def _bytes() -> Executable:
-    """Select what the parts of the tables of rows take on disk."""
-    parts = table("parts", column("table"), column("database"), column("active"), column("bytes_on_disk"))
-    parts.schema = "system"
-    ours = (parts.c.database == bindparam("database"), parts.c.active == literal_column("1"))
-    named = parts.c.table.like(literal_column(f"'{records.name}%%'"))
-    return select(parts.c.table, func.sum(parts.c.bytes_on_disk)).where(*ours, named).group_by(parts.c.table)

@@ -13,6 +13,10 @@ from .. import ids, tables
 from ..buckets import QUARTER
 
 
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
 def quoted(name: str) -> str:
     """Return a name as statements have it."""
     inner = name.replace("\\", "\\\\").replace("`", "\\`")
@@ -123,6 +127,13 @@ class Layout:
     def everywhere(self) -> str:
         """What follows the name of a table in a statement that every server is to carry out."""
         return "" if self.cluster is None else f" ON CLUSTER {quoted(self.cluster)}"
+
+    @property
+    def bytes_on_disk(self) -> str:
+        """The statement that says how many bytes the rows take on disk, each shard counted once."""
+        parts = "system.parts" if self.cluster is None else f"cluster({quoted(self.cluster)}, system.parts)"
+        ours = f"active AND database = '{_escaped(self.database)}' AND table = '{self.stored}'"
+        return f"SELECT sum(bytes_on_disk) FROM {parts} WHERE {ours}"  # nosec B608 # names of ours, escaped
 
     def statements(self) -> Iterator[str]:
         """Yield what creates the database and the tables, those that are missing."""
