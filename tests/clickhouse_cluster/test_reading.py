@@ -10,7 +10,7 @@ import pytest
 from logservice.store import ids
 from logservice.store.clickhouse import ids as process_ids
 from logservice.store.clickhouse.store import ClickHouseStore
-from logservice.store.filters import Filters, OneOf
+from logservice.store.filters import Filters
 from logservice.store.log_types import REQUEST_TYPES
 from logservice.store.pages import Cursor
 from logservice.store.queries import Query
@@ -154,11 +154,10 @@ def test_the_highest_ids_of_a_slice_are_those_of_all_shards(cluster: Cluster, st
         ]
     )
     rows = all_rows(cluster, store)
-    form = OneOf.fitting(seconds[:2])
-    values = {**form.values("second", seconds[:2]), "low": seconds[0], "high": seconds[1], "number": 0}
+    values = {"seconds": tuple(seconds[:2]), "low": seconds[0], "high": seconds[1], "number": 0}
 
-    found = store.sessions.read(lambda reader: process_ids._highest_of(reader, values, form))
-    none = store.sessions.read(lambda reader: process_ids._highest_of(reader, values | {"number": 1}, form))
+    found = store.sessions.read(lambda reader: process_ids._highest_of(reader, values))
+    none = store.sessions.read(lambda reader: process_ids._highest_of(reader, values | {"number": 1}))
 
     expected = {second: max(row["id"] for row in rows if row["created_at"] == second) for second in seconds}
     assert dict(found) == {second: expected[second] for second in seconds[:2]}

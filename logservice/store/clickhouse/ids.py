@@ -26,7 +26,6 @@ from sqlalchemy import (
 from ...errors import InvalidValue, Unavailable
 from .. import ids
 from ..dialects import Dialect
-from ..filters import OneOf, chunks
 from ..jobs import Claim
 from ..prepared import prepared
 from ..tables import marks
@@ -151,12 +150,12 @@ class Ids:
         self._next[second] = max(self._next.get(second, 0), _place(row_id) + 1)
 
     def _look_up(self, seconds: set[int], number: int) -> None:
-        for some in chunks(seconds):
-            form = OneOf.fitting(some)
-            values = {**form.values("second", some), "low": some[0], "high": some[-1], "number": number}
-            found = self._sessions.read(lambda reader: _highest_of(reader, values, form))  # noqa: B023
-            for second, row_id in found:
-                self._know(second, row_id)
+        if not seconds:
+            return
+        some = tuple(sorted(seconds))
+        values = {"seconds": some, "low": some[0], "high": some[-1], "number": number}
+        for second, row_id in self._sessions.read(lambda reader: _highest_of(reader, values)):
+            self._know(second, row_id)
 
 
 def _process(row_id: int) -> int:
@@ -189,7 +188,8 @@ def _highest_since() -> Executable:
 
 
 @prepared
-def _highest_of(form: OneOf) -> Executable:
+def _highest_of() -> Executable:
+    """Select them of a list of seconds, which is one parameter however many they are."""
     second = records.c.created_at
     inside = (second >= bindparam("low"), second <= bindparam("high"))
-    return _highest(*inside, form(second, "second"))
+    return _highest(*inside, second.op("IN", is_comparison=True)(bindparam("seconds")))

@@ -107,6 +107,8 @@ SUMS = (
 )
 #: The same as the driver takes them, in the order of COLUMNS.
 KINDS = tuple(_KINDS[name].partition(" CODEC")[0] for name in COLUMNS)
+# A block is answered once it is on disk, as the servers do not wait for by themselves.
+_DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
 #: Blocks whose tokens a table without replicas remembers, so that one that comes again is not stored again.
 REMEMBERED_BLOCKS = 10_000
 
@@ -156,7 +158,7 @@ class Layout:
             f"CREATE TABLE IF NOT EXISTS {self._named(self.stored)}{self.everywhere} "
             f"({', '.join([*columns, *_INDEXES, *(sums.projection for sums in SUMS)])}) ENGINE = {engine} "
             "PARTITION BY toYYYYMM(toDateTime(created_at, 'UTC')) ORDER BY (created_at, id) "
-            f"SETTINGS {window}, lightweight_mutation_projection_mode = 'rebuild'"
+            f"SETTINGS {window}, {_DURABLE}, lightweight_mutation_projection_mode = 'rebuild'"
         )
 
     def _distributed(self) -> str:
