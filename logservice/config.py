@@ -42,7 +42,16 @@ class Settings:
 
     database_url: str = _setting(
         "sqlite:///logservice.db",
-        "Where the log is kept: a SQLite file, which lies in the instance folder if relative, or PostgreSQL.",
+        "Where the log is kept: a SQLite file, which lies in the instance folder if relative, PostgreSQL, or"
+        " ClickHouse.",
+    )
+    meta_url: str = _setting(
+        "sqlite:///logservice.db",
+        "Where users, tokens, idempotency keys and kept usage are, if the rows lie on ClickHouse: SQLite or"
+        " PostgreSQL, the same for all processes.",
+    )
+    clickhouse_cluster: str = _setting(
+        "", "Name of the cluster of ClickHouse on whose shards the rows lie; empty for one server."
     )
     auto_create: bool = _setting(
         True, "Create missing tables, or bring older ones up to date, on first use.", switch

@@ -19,7 +19,7 @@ from .cli import logservice as commands
 from .config import Settings
 from .errors import InvalidValue
 from .logs import Recorded, current_logs
-from .store import dialects, policy
+from .store import dialects, opening, policy
 from .store.observing import Observer
 from .store.store import LogStore
 from .web import auth, collisions, routes
@@ -156,8 +156,12 @@ class LogService:
             engine = create_engine(
                 **dialects.engine_settings(url, folder, waiting_time=settings.waiting_time)
             )
-        return LogStore(
+        _, rows_url = opening.urls_of(settings.database_url, settings.meta_url)
+        return opening.opened(
             engine,
+            rows_url=rows_url,
+            folder=app.instance_path,
+            cluster=settings.clickhouse_cluster or None,
             waiting_time=settings.waiting_time,
             auto_create=settings.auto_create,
             shared=shared,
@@ -166,12 +170,13 @@ class LogService:
 
     def _database(self, app: Flask, settings: Settings, host_engine: Engine | None) -> tuple[str | URL, str]:
         """Return the URL of the log's database, and the folder in which a relative file lies."""
+        own_url, _ = opening.urls_of(settings.database_url, settings.meta_url)
         if host_engine is None:
-            return settings.database_url, app.instance_path
+            return own_url, app.instance_path
         if self._bind_key is not None or dialects.can_join(host_engine):
             return host_engine.url, app.instance_path
         file = dialects.file_of(host_engine)
-        return settings.database_url, app.instance_path if file is None else str(file.parent)
+        return own_url, app.instance_path if file is None else str(file.parent)
 
     def _host_engine(self, app: Flask) -> Engine | None:
         if self._db is None:

@@ -11,6 +11,8 @@ EXTRAS = {
     "mysql": "pymysql[rsa]>=1.1",
     "otlp": "opentelemetry-proto>=1.27",
     "archive": "pyarrow>=21",
+    "clickhouse": "clickhouse-connect>=1.3",
+    "test-clickhouse": "clickhouse-connect[chdb]>=1.3",
 }
 
 

@@ -21,6 +21,7 @@ from logservice import create_app
 from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from logservice.web.state import EXTENSION
+from tests import clickhouse_engine
 from tests.clean_databases import CleanDatabases
 from tests.leaks import Listener, assert_nothing_leaked
 from tests.mariadb_server import MariaDB
@@ -89,6 +90,13 @@ def mariadb() -> Iterator[MariaDB]:
 
 
 @pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clickhouse_engine.Engine]:
+    """ClickHouse's engine in this process."""
+    with required(clickhouse_engine.running(tmp_path_factory.mktemp("clickhouse"))) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def clean_databases(postgresql: Server) -> Iterator[CleanDatabases]:
     """Databases with tables and without rows on the PostgreSQL server."""
     with closing(CleanDatabases(postgresql, _create_tables)) as databases:
@@ -133,10 +141,21 @@ def clean_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def lend(engine_name: str, request: pytest.FixtureRequest) -> Lend:
-    """Lend a database without rows; SQLite's is a file in the folder that is given."""
+    """Lend a database without rows; SQLite's is a file in the folder that is given.
+
+    So are the metadata beside rows on ClickHouse, where the application looks for them by default.
+    """
+    clean: Path = request.getfixturevalue("clean_file")
     if engine_name == "sqlite":
-        clean: Path = request.getfixturevalue("clean_file")
         return lambda folder: nullcontext(f"sqlite:///{shutil.copy(clean, folder / 'logservice.db')}")
+    if engine_name == "clickhouse":
+        engine: clickhouse_engine.Engine = request.getfixturevalue("clickhouse")
+
+        def lent(folder: Path) -> AbstractContextManager[str]:
+            shutil.copy(clean, folder / "logservice.db")
+            return engine.lent()
+
+        return lent
     kind = "partitioned_databases" if engine_name == "partitioned" else "clean_databases"
     databases: CleanDatabases = request.getfixturevalue(kind)
     return lambda folder: databases.lent()

@@ -10,6 +10,8 @@ from logservice.store.store import LogStore
 from logservice.store.tables import metadata
 from tests.answers import assert_error
 from tests.rows import ALICE, ALICE_KEY, GATEWAY, NOW, ROOT, make_event
+from tests.store_rows import raw_rows
+from tests.stores import rows_apart
 
 #: Every read: path, headers, and the words of the specification for its failure.
 READS = (
@@ -29,7 +31,10 @@ def everything(store: LogStore) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of every table."""
     with store.reading() as connection:
         tables = metadata.sorted_tables
-        return {table.name: sorted(map(tuple, connection.execute(table.select()))) for table in tables}
+        found = {table.name: sorted(map(tuple, connection.execute(table.select()))) for table in tables}
+    if rows_apart(store) is not None:
+        found["log_records"] = [tuple(row.values()) for row in raw_rows(store)]
+    return found
 
 
 def assert_failing(client: FlaskClient, write: str = "") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: What is installed with the package, and what its users may choose to install.
-CHOICES = ("postgres", "mysql", "otlp", "archive")
+CHOICES = ("postgres", "mysql", "otlp", "archive", "clickhouse")
 TOOLS = ("pytest", "pytest-xdist", "hypothesis")
 
 

@@ -18,6 +18,7 @@ from logservice.store.ids import IdRange
 from logservice.store.records import Record
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
+from tests.stores import forget_rows, rows_apart, rows_on_clickhouse
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -28,10 +29,35 @@ MIDNIGHT = 1_700_006_400
 #: The time it is for the events: the noon after it.
 NOW = MIDNIGHT + DAY // 2
 
-#: Has the tests of a file run on partitions as well: what rows go in, come out or go away by.
-EVERY_WAY = pytest.mark.parametrize(
-    "engine_name", ["sqlite", "postgresql", "partitioned"], indirect=True, scope="session"
-)
+_CLICKHOUSE = pytest.param("clickhouse", marks=pytest.mark.clickhouse)
+#: What the tests of the web floor run on, and those of the store that say so.
+ENGINES = ("sqlite", "postgresql", _CLICKHOUSE)
+#: The same and partitions: what rows go in, come out or go away by.
+WAYS = ("sqlite", "postgresql", "partitioned", _CLICKHOUSE)
+
+
+def _on(*engines: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("engine_name", engines, indirect=True, scope="session")
+
+
+#: Where there are buckets beside the rows, and several processes may write: not on the embedded ClickHouse.
+SQL_ENGINES = _on("sqlite", "postgresql")
+#: The same and partitions.
+EVERY_WAY = _on(*WAYS[:3])
+#: All of them.
+ALL_WAYS = _on(*WAYS)
+
+
+def each_of(*engines: Any) -> Any:
+    """Return a fixture that stands for `engine_name` in a module, to have its tests run on some engines."""
+
+    @pytest.fixture(scope="session", params=engines)
+    def engine_name(request: pytest.FixtureRequest) -> str:
+        name: str = request.param
+        return name
+
+    return engine_name
+
 
 SITE = Scope.site()
 ALL = Filters()
@@ -78,6 +104,8 @@ def record(store: LogStore, *events: Row) -> list[Row]:
 
 def raw_rows(store: LogStore) -> list[Row]:
     """Return all rows as they stand in their table, with the second they were created in, oldest first."""
+    if (apart := rows_apart(store)) is not None:
+        return rows_on_clickhouse(apart, FIELDS)
     with store.reading() as connection:
         every = select(*pages.columns(FIELDS)).order_by(tables.records.c.id)
         return [dict(row) for row in connection.execute(every).mappings()]
@@ -127,6 +155,8 @@ def empty(store: LogStore) -> None:
         store.dialect.clear_contents(connection)
 
     store.write(work)
+    if (apart := rows_apart(store)) is not None:
+        forget_rows(apart)
 
 
 def page(

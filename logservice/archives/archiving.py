@@ -32,9 +32,17 @@ class Step:
 
 
 class Archiving:
-    """Moves the days (UTC) that end by a second out of a log. Their usage stays in the statistics."""
+    """Moves the days (UTC) that end by a second out of a log. Their usage stays in the statistics.
+
+    Raises InvalidValue for a log whose rows cannot be archived.
+    """
 
     def __init__(self, store: LogStore, folder: Path, *, before: int) -> None:
+        if not store.is_archivable:
+            raise InvalidValue(
+                "rows on ClickHouse are not archived; their partitions can be moved to other disks, and "
+                "`logservice export` writes rows into a file"
+            )
         self._store = store
         self._folder = Folder(folder)
         self._before = before - before % ids.DAY

@@ -41,7 +41,7 @@ class Draft:
             yield from self._write(self._usage_name, self._usage_label, kept_usage.FIELDS, [usage], about)
         if self._rows_name is not None:
             query = Query(Scope.site(), Filters(), self._day.range)
-            rows = exports.batches(self._store, query, fields=ROW_FIELDS)
+            rows = self._store.batches(query, fields=ROW_FIELDS)
             yield from self._write(self._rows_name, self._rows_label, ROW_FIELDS, rows)
 
     def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..store.checking import Check, Report
+from ..store.checking import Report
 from ..store.drift import Drift
 from ..store.schema import newest_version
 from ..store.store import LogStore
@@ -24,7 +24,7 @@ def check(store: LogStore, full: bool, as_json: bool) -> None:
 
     Nothing is changed. Exits with status 1 when something is wrong, and says what mends it.
     """
-    checking = Check(store, full=full)
+    checking = store.check(full=full)
     with progress("Checking", len(checking.days) if full else 0) as advance:
         for _ in checking.run():
             advance(1)

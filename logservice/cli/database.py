@@ -6,7 +6,7 @@ import click
 
 from ..counts import counted
 from ..errors import InvalidValue
-from ..store import log_types, purging
+from ..store import log_types
 from ..store.retention import Purge
 from ..store.store import LogStore
 from . import times
@@ -48,7 +48,7 @@ def purge(
     again goes on where it stopped.
     """
     old = Purge(before=_before(before, store.clock()), log_type=_type(log_type), keep_usage=keep_usage)
-    rows = purging.to_go(store, old) if dry_run else _purge(store, old)
+    rows = store.to_purge(old) if dry_run else _purge(store, old)
     if as_json:
         said = {"before": old.before, "type": old.log_type, "keep_usage": keep_usage}
         echo_json({**said, "rows": rows, "dry_run": dry_run})
@@ -75,8 +75,8 @@ def rebuild(store: LogStore, as_json: bool) -> None:
 
 def _purge(store: LogStore, old: Purge) -> int:
     deleted = 0
-    with progress("Purging", purging.to_go(store, old)) as advance:
-        for rows in purging.carry_out(store, old):
+    with progress("Purging", store.to_purge(old)) as advance:
+        for rows in store.purge(old):
             deleted += rows
             advance(rows, rows)
     return deleted

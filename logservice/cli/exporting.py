@@ -16,7 +16,6 @@ from ..exports import formats
 from ..exports.files import whole_file
 from ..exports.formats import TextWriter, text_format
 from ..exports.parquet import PARQUET, ParquetWriter
-from ..store import exports
 from ..store.queries import Query
 from ..store.scope import Scope
 from ..store.store import LogStore
@@ -142,7 +141,7 @@ def _writer(name: str, file: BinaryIO, *, byte_order_mark: bool) -> Writer:
 
 def _to_file(store: LogStore, query: Query, writer: Writer) -> int:
     total = 0
-    with progress("Exporting", exports.count(store, query)) as advance:
+    with progress("Exporting", store.count_exported(query)) as advance:
         for rows in _batches(store, query):
             writer.write(rows)
             total += len(rows)
@@ -170,4 +169,4 @@ def _to_output(store: LogStore, query: Query, name: str, *, byte_order_mark: boo
 
 
 def _batches(store: LogStore, query: Query) -> Iterator[formats.Rows]:
-    return (rows for rows in exports.batches(store, query, fields=ADMIN.fields) if rows)
+    return (rows for rows in store.batches(query, fields=ADMIN.fields) if rows)

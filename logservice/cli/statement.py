@@ -91,7 +91,7 @@ def statement(store: LogStore, name: str, month: str, timezone: str, form: str) 
     tz = _named("--timezone", lambda: intervals.zone(timezone))
     with store.reading() as connection:
         user = accounts.find_user(connection, name)
-        found = _named("--month", lambda: statements.of_month(connection, user, month, tz))
+    found = _named("--month", lambda: statements.of_month(store.usage, user, month, tz))
     if found.start > store.clock():
         echo_note(f"{month} lies ahead: nothing was used in it yet.")
     _FORMS[form](_Sheet(found, month, tz, Decimal(str(current_state().settings.quota_per_unit))))

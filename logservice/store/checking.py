@@ -11,15 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
 from . import drift, ids, log_types, rollups, schema, vitals
 from .dialects import Space
 from .drift import Drift, Link
-from .store import LogStore
 from .tables import metadata, records, site
+
+if TYPE_CHECKING:
+    from .store import LogStore
 
 #: How long a check by samples goes on, in seconds, and how many days it looks at.
 SECONDS, SAMPLES = 1.5, 10
@@ -146,7 +148,7 @@ class Check:
         self._store = store
         self._deadline = None if full else time.monotonic() + (SECONDS if seconds is None else seconds)
         version = store.version()
-        self.report = Report(version, _standing(version), full)
+        self.report = Report(version, standing(version), full)
         self.days: list[int] = []
         self._weeks: set[int] = set()
         if self.report.is_current:
@@ -231,7 +233,8 @@ class Check:
                 self.report.damage += self._store.dialect.damage(connection, table.name)
 
 
-def _standing(version: str | None) -> str:
+def standing(version: str | None) -> str:
+    """Return how a version of the schema compares to this program's."""
     newest = schema.newest_version()
     if version is None:
         return "empty"

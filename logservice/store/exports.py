@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import Executable, Select, bindparam, func, select
@@ -24,8 +24,10 @@ from .pages import FIELDS, counted
 from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds
 from .scope import Scope
-from .store import LogStore
 from .tables import records
+
+if TYPE_CHECKING:
+    from .store import LogStore
 
 #: Rows that one statement gives at first, and at most. A client sees the first ones at once.
 FIRST_ROWS, MOST_ROWS = 100, 500
@@ -117,7 +119,7 @@ def _read(
     connection: Reader, query: Query, span: IdRange, limit: int, *, fields: tuple[str, ...]
 ) -> _Batch[list[Row]]:
     rows = _oldest(connection, query, span, fields=fields, limit=limit)
-    return _Batch(rows, len(rows), rows[-1].id if rows else 0, _longest_text(rows))
+    return _Batch(rows, len(rows), rows[-1].id if rows else 0, longest_text(rows))
 
 
 def _write(
@@ -129,7 +131,7 @@ def _write(
     return _Batch(written, rows, last or 0, len(written) // max(1, rows))
 
 
-def _longest_text(rows: Sequence[Row]) -> int:
+def longest_text(rows: Sequence[Row]) -> int:
     """Return how many characters some of the rows have at most."""
     if not rows:
         return 0

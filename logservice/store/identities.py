@@ -30,15 +30,27 @@ class _Token(NamedTuple):
     user_id: int
 
 
-def resolve(connection: Connection, dialect: Dialect, records: Sequence[Record]) -> list[Row]:
+class Unregistered(Exception):
+    """Somebody in the `records` is not registered yet."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        super().__init__("somebody is not registered yet")
+        self.records = records
+
+
+def resolve(
+    connection: Connection, dialect: Dialect, records: Sequence[Record], *, may_register: bool = True
+) -> list[Row]:
     """Return a row for each record with user_id, username, token_id and token_name filled in.
 
-    Who is new gets registered. Where other writers may register somebody at the same time, that waits for
-    them and looks again first.
+    Who is new gets registered, or where that may not be, Unregistered is raised. Where other writers may
+    register somebody at the same time, that waits for them and looks again first.
     """
     known = _Known(connection, records)
     rows = known.resolved(records)
     if known.has_new:
+        if not may_register:
+            raise Unregistered(records)
         if not dialect.one_writer:
             dialect.claim(connection, [accounts.CLAIM])
             known = _Known(connection, records)

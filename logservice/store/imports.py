@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from ..errors import Conflict
-from . import accounts, kept_ids, recording, retention
+from . import accounts, retention
 from .gateway_accounts import GatewayToken, GatewayUser, take_over
 from .jobs import Claim
 from .recording import week_claims
@@ -54,8 +54,7 @@ class Imports:
 
     def holds(self, record: Record) -> bool:
         """Whether the log has a row that says the same as a record."""
-        with self._store.reading() as connection:
-            return kept_ids.is_there(connection, record)
+        return self._store.holds(record)
 
     def users(self) -> dict[int, str]:
         """Return the names of the users of gateways that are still users there, by id."""
@@ -82,8 +81,7 @@ class Imports:
 
     def store(self, new: Sequence[Record]) -> int:
         """Store rows without a note of where they came from; return how many were stored, as `advance`."""
-        insert = partial(recording.insert, dialect=self._store.dialect, new=new)
-        return self._store.write(insert, claims=_claims(new), is_long=True)
+        return self._store.write(partial(self._store.insert, new=new), claims=_claims(new), is_long=True)
 
     def take_over(self, people: Sequence[GatewayUser], keys: Sequence[GatewayToken]) -> list[str]:
         """Take over what a gateway says of its users and tokens; return what could not be, in sentences."""
@@ -96,7 +94,7 @@ class Imports:
         moved = (
             _begin(connection, progress, state) if progress.id is None else _move(connection, progress, state)
         )
-        return moved, recording.insert(connection, self._store.dialect, new)
+        return moved, self._store.insert(connection, new, token=_token(progress, state))
 
 
 def _claims(new: Sequence[Record]) -> list[Claim]:
@@ -124,6 +122,12 @@ def _move(connection: Connection, progress: Progress, state: Mapping[str, Any]) 
         raise Conflict(_ELSEWHERE)
     connection.execute(update(imports).where(this).values(state=_text(state)))
     return Progress(progress.id, progress.kind, state)
+
+
+def _token(progress: Progress, state: Mapping[str, Any]) -> str:
+    """Return what rows are known by that lead to a state, should they be stored and that not be noted."""
+    number = progress.last if progress.id is None else progress.id
+    return f"import {progress.kind} {number} {_text(state)}"
 
 
 def _text(state: Mapping[str, Any]) -> str:

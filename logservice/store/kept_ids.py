@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from . import ids
 from .contents import content_of_row
@@ -20,11 +21,25 @@ from .identities import Row
 from .records import Record
 from .tables import contents, records
 
-_TOLD_APART = (
+#: What tells a row from another one, besides its content.
+TOLD_APART = (
     *("type", "model_name", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms"),
     *("request_id", "first_token_ms", "is_stream", "group"),
 )
-_facts = itemgetter(*_TOLD_APART, "content")
+facts_of = itemgetter(*TOLD_APART, "content")
+
+#: What is known of a row, in the order of TOLD_APART, then its content.
+Facts = tuple[Any, ...]
+
+
+class There(Protocol):
+    """The rows that are there already."""
+
+    def taken(self, row_ids: Iterable[int]) -> dict[int, Facts]:
+        """Return what is known of rows by their ids, and () for an id that is not free otherwise."""
+
+    def of_second(self, second: int) -> Counter[Facts]:
+        """Count what the rows of a second say."""
 
 
 class Sorted(NamedTuple):
@@ -41,7 +56,7 @@ class Sorted(NamedTuple):
     displaced: set[int]
 
 
-def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row]) -> Sorted:
+def sorted_out(there: There, new: Sequence[Record], rows: Sequence[Row]) -> Sorted:
     """Sort rows by the ids they are stored under.
 
     Rows that are there already are left out; so are those that a batch holds twice.
@@ -49,10 +64,11 @@ def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row
     wanted = {record.row_id for record in new if record.row_id is not None}
     if not wanted:
         return Sorted([], list(rows), [record.second for record in new], [], set())
-    taken = _taken(connection, wanted)
+    taken = there.taken(wanted)
+    wanted -= taken.keys()
     kept, others, seconds, displaced = [], [], [], []
     for record, row in zip(new, rows, strict=True):
-        facts = _facts(row)
+        facts = facts_of(row)
         if record.row_id is None:
             others.append(row)
             seconds.append(record.second)
@@ -62,57 +78,59 @@ def sorted_out(connection: Connection, new: Sequence[Record], rows: Sequence[Row
             wanted.discard(record.row_id)
             kept.append(row | {"id": record.row_id})
     back = kept.copy()
-    for second, row in _not_there(connection, displaced):
+    for second, row in _not_there(there, displaced):
         back.append(row)
         others.append(row.copy())
         seconds.append(second)
     return Sorted(kept, others, seconds, back, {row["id"] for _, row in displaced})
 
 
-def is_there(connection: Connection, record: Record) -> bool:
+def is_there(there: There, record: Record) -> bool:
     """Whether a row of the same second says the same."""
-    return _of_second(connection, record.second)[_facts(record.row)] > 0
+    return there.of_second(record.second)[facts_of(record.row)] > 0
 
 
-def _not_there(connection: Connection, displaced: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
+def _not_there(there: There, displaced: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
     """Yield those rows whose id belongs to another one and that were not given another id before.
 
     As many rows of their second that say the same are taken for them.
     """
-    there: dict[int, Counter[tuple[Any, ...]]] = {}
+    known: dict[int, Counter[Facts]] = {}
     for second, row in displaced:
-        if second not in there:
-            there[second] = _of_second(connection, second)
-        facts = _facts(row)
-        if there[second][facts] > 0:
-            there[second][facts] -= 1
+        if second not in known:
+            known[second] = there.of_second(second)
+        facts = facts_of(row)
+        if known[second][facts] > 0:
+            known[second][facts] -= 1
         else:
             yield second, row
 
 
-def _of_second(connection: Connection, second: int) -> Counter[tuple[Any, ...]]:
-    """Count what the rows of a second say."""
-    columns = (records.c[name] for name in _TOLD_APART)
-    low, high = ids.first_id(second), ids.first_id(second + 1)
-    inside = select(*columns, content_of_row).where(records.c.id >= low, records.c.id < high)
-    return Counter(tuple(facts) for facts in connection.execute(inside))
+@dataclass(frozen=True, slots=True)
+class InTables:
+    """The rows of `log_records`."""
+
+    connection: Connection
+
+    def taken(self, row_ids: Iterable[int]) -> dict[int, Facts]:
+        """Return what is known of rows, and nothing of an id by which a text goes whose row is gone."""
+        wanted, found = {*row_ids}, dict[int, Facts]()
+        for some in chunks(wanted):
+            there = select(records.c.id, *_columns()).where(records.c.id.in_(some))
+            found |= {row_id: tuple(facts) for row_id, *facts in self.connection.execute(there)}
+        return found | dict.fromkeys(self._of_contents(wanted - found.keys()), ())
+
+    def of_second(self, second: int) -> Counter[Facts]:
+        """Count what the rows of a second say."""
+        low, high = ids.first_id(second), ids.first_id(second + 1)
+        inside = select(*_columns()).where(records.c.id >= low, records.c.id < high)
+        return Counter(tuple(facts) for facts in self.connection.execute(inside))
+
+    def _of_contents(self, row_ids: Iterable[int]) -> Iterator[int]:
+        """Yield ids by which a text goes whose row is gone: no other text can go by them."""
+        for some in chunks(row_ids):
+            yield from self.connection.scalars(select(contents.c.id).where(contents.c.id.in_(some)))
 
 
-def _taken(connection: Connection, wanted: set[int]) -> dict[int, tuple[Any, ...]]:
-    """Return what is known of the rows that have some ids; these ids are no longer wanted."""
-    taken: dict[int, tuple[Any, ...]] = {}
-    for some in chunks(wanted.copy()):
-        columns = (records.c[name] for name in _TOLD_APART)
-        there = select(records.c.id, *columns, content_of_row).where(records.c.id.in_(some))
-        taken |= {row_id: tuple(facts) for row_id, *facts in connection.execute(there)}
-    wanted.difference_update(taken)
-    return taken | dict.fromkeys(_of_contents(connection, wanted), ())
-
-
-def _of_contents(connection: Connection, row_ids: set[int]) -> Iterable[int]:
-    """Return those of some ids by which a text goes whose row is gone: no other text can go by them."""
-    found: set[int] = set()
-    for some in chunks(row_ids.copy()):
-        found |= set(connection.scalars(select(contents.c.id).where(contents.c.id.in_(some))))
-    row_ids -= found
-    return found
+def _columns() -> list[ColumnElement[Any]]:
+    return [*(records.c[name] for name in TOLD_APART), content_of_row]

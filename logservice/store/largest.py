@@ -7,16 +7,17 @@ sum of all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .filters import ONE_OF
-from .prepared import Reader
 from .queries import Query
-from .usage import FIGURES, Grouping, Usage, usage
+from .usage import FIGURES, Grouping, Usage
 
 Group = dict[str, Any]
+#: Gives the usage of a query by groups.
+Ask = Callable[[Query, Grouping], Usage]
 
 #: No answer has more groups: a year of hours of eleven.
 MOST_SUMS = 100_000
@@ -30,23 +31,22 @@ class Largest:
     size: str
 
 
-def largest(
-    connection: Reader, query: Query, grouping: Grouping, wanted: Largest, *, asked: int | None
-) -> Usage:
+def largest(ask: Ask, query: Query, grouping: Grouping, wanted: Largest) -> Usage:
     """Return the usage of the largest groups, and of all others as one whose dimension is None.
 
-    Groups are told apart by one dimension. In each interval the largest of the whole range comes first.
+    `ask` gives the usage of a query by groups. Groups are told apart by one dimension. In each interval the
+    largest of the whole range comes first.
     """
     [name] = grouping.by
     whole = replace(grouping, interval="none", most=wanted.number, size=wanted.size)
-    found = usage(connection, query, whole, asked=asked)
-    every = usage(connection, query, replace(grouping, by=()), asked=asked)
+    found = ask(query, whole)
+    every = ask(query, replace(grouping, by=()))
     groups = found.groups
     if grouping.interval != "none" and groups:
         places = {group[name]: place for place, group in enumerate(groups)}
         of_these = query.filters.also(**{ONE_OF[name].name: tuple(sorted(places))})
         in_steps = replace(grouping, most=MOST_SUMS)
-        groups = usage(connection, replace(query, filters=of_these), in_steps, asked=asked).groups
+        groups = ask(replace(query, filters=of_these), in_steps).groups
         groups.sort(key=lambda group: places[group[name]])
     is_exact = found.is_exact and every.is_exact
     return replace(found, groups=_with_others(name, groups, every.groups), is_exact=is_exact)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from . import purging, records, size_cap
+from . import records, size_cap
 from .holding import Holding
 from .log_types import LogType
 from .policy import Rule
@@ -65,7 +65,7 @@ class Maintenance:
         found = []
         for rule in self._rules:
             purge = rule.purge(self._store.clock(), keep_usage=self._keep_usage)
-            rows = purging.to_go(self._store, purge)
+            rows = self._store.to_purge(purge)
             found.append(Due(rule, purge, rows, rows * size // total if total else 0))
         return [*found, *self._due_by_size(found, total, size)]
 
@@ -86,7 +86,7 @@ class Maintenance:
     def _besides(self, due: Due, before: int, width: float) -> Due:
         """Return what goes up to `before` beyond what a rule takes; a row takes `width` bytes."""
         purge = replace(due.purge, before=max(before, due.purge.before))
-        rows = purging.to_go(self._store, purge) - due.rows
+        rows = self._store.to_purge(purge) - due.rows
         return Due(due.rule, purge, rows, int(rows * width), by_size=True)
 
     def run(self) -> Iterator[int]:
@@ -109,7 +109,7 @@ class Maintenance:
 
     def _counted(self, purge: Purge, rule: Rule, purged: Counter[str], holding: Holding) -> Iterator[int]:
         """Carry out a purge, counting its rows by the name of their type."""
-        for rows in purging.carry_out(self._store, purge):
+        for rows in self._store.purge(purge):
             purged[rule.name] += rows
             holding.renew()
             yield rows

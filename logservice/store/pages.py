@@ -34,8 +34,8 @@ from .tables import records
 
 Rows = list[dict[str, Any]]
 
-# More than any log holds, and less than what overflows 64 bits.
-_MOST_ROWS = 2**53
+#: More than any log holds, and less than what overflows 64 bits.
+MOST_ROWS = 2**53
 # So many rows are passed over in no time.
 _FEW_ROWS = 500
 # Ranges read in one statement.
@@ -106,7 +106,7 @@ def beside(connection: Reader, query: Query, cursor: Cursor, *, fields: Sequence
 
 def newest(connection: Reader, query: Query, *, fields: Sequence[str], limit: int, offset: int = 0) -> Rows:
     """Return the newest rows of a query whose scope has an index of its own, without counting."""
-    if offset > _MOST_ROWS:
+    if offset > MOST_ROWS:
         return []
     return _read(connection, query, [query.range], fields=fields, offset=offset, limit=limit)
 
@@ -115,7 +115,7 @@ def newest_in(
     connection: Reader, query: Query, ranges: Sequence[IdRange], *, fields: Sequence[str], limit: int
 ) -> Rows:
     """Return the newest rows of some ranges, which come newest first, without counting."""
-    return _read(connection, query, _few(ranges), fields=fields, offset=0, limit=limit)
+    return _read(connection, query, joined(ranges), fields=fields, offset=0, limit=limit)
 
 
 def _at(
@@ -129,14 +129,14 @@ def _at(
 ) -> Rows:
     if offset >= sum(span.rows for span in spans):
         return []
-    spans, offset = _touched(spans, offset, limit)
+    spans, offset = touched(spans, offset, limit)
     for finer in _rungs(query)[1:]:
         if not query.filters and offset + limit <= _FEW_ROWS:
             # Every row there is one of the query: passing over some costs less than counting on.
             break
-        spans, offset = _touched(_refined(connection, query, spans, finer), offset, limit)
+        spans, offset = touched(_refined(connection, query, spans, finer), offset, limit)
     held = sum(span.rows for span in spans)
-    ranges = _few(spans)
+    ranges = joined(spans)
     if len(ranges) == 1 and offset > held // 2:
         # The page lies in the older half: count from that end.
         limit = min(limit, held - offset)
@@ -145,7 +145,7 @@ def _at(
     return _read(connection, query, ranges, fields=fields, offset=offset, limit=limit)
 
 
-def _touched(spans: Iterable[Span], offset: int, limit: int) -> tuple[list[Span], int]:
+def touched(spans: Iterable[Span], offset: int, limit: int) -> tuple[list[Span], int]:
     """Return the spans, newest first, that hold the rows from `offset` on, and the offset in the first."""
     found: list[Span] = []
     wanted = offset + limit
@@ -176,7 +176,7 @@ def _coarse(connection: Reader, query: Query) -> list[Span]:
 def _refined(connection: Reader, query: Query, spans: list[Span], finer: Rung) -> list[Span]:
     """Count the rows of those spans that are longer than a finer bucket by that, newest first."""
     as_they_are = [span for span in spans if span.seconds <= finer.seconds]
-    longer = _few(span for span in spans if span.seconds > finer.seconds)
+    longer = joined(span for span in spans if span.seconds > finer.seconds)
     found = counted(connection, query, [Part(finer, span.low, span.high) for span in longer])
     return sorted([*as_they_are, *found], key=lambda span: -span.low)
 
@@ -217,18 +217,18 @@ def _span(part: Part, start: int, rows: int) -> Span:
     return Span(max(low, part.low), min(high, part.high), rows, seconds)
 
 
-def _few(spans: Iterable[Span | IdRange]) -> list[IdRange]:
+def joined(spans: Iterable[Span | IdRange]) -> list[IdRange]:
     """Join spans that touch, newest first; where too many are left, the older ones all the same.
 
     Between spans lies no row of the query, so that only costs time: less than a statement of many parts.
     """
-    joined: list[IdRange] = []
+    found: list[IdRange] = []
     for span in spans:
-        if joined and (span.high == joined[-1].low or len(joined) == _MOST_RANGES):
-            joined[-1] = IdRange(span.low, joined[-1].high)
+        if found and (span.high == found[-1].low or len(found) == _MOST_RANGES):
+            found[-1] = IdRange(span.low, found[-1].high)
         else:
-            joined.append(IdRange(span.low, span.high))
-    return joined
+            found.append(IdRange(span.low, span.high))
+    return found
 
 
 def _read(

@@ -6,10 +6,12 @@ out; other writers get their turn in between. The mark says how far the purge is
 
 from __future__ import annotations
 
+import abc
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -19,7 +21,9 @@ from .ids import IdRange
 from .recording import span_claims, week_claim
 from .retention import Batch, Gone, Purge
 from .space import give_back
-from .store import LogStore
+
+if TYPE_CHECKING:
+    from .store import LogStore
 
 log = logging.getLogger("logservice")
 
@@ -64,13 +68,12 @@ def carry_out(store: LogStore, purge: Purge, *, batch: int | None = None) -> Ite
     return _Run(store, purge, most=batch or usual).batches()
 
 
-class _Run:
+class Run(abc.ABC):
     """One purge, its mark and its progress."""
 
-    def __init__(self, store: LogStore, purge: Purge, *, most: int) -> None:
+    def __init__(self, store: LogStore, purge: Purge) -> None:
         self._store = store
         self._purge = purge
-        self._most = most
         self._owner = marks.new_owner()
         now = int(store.clock())
         self._progress = Progress(
@@ -85,16 +88,10 @@ class _Run:
 
     def batches(self) -> Iterator[int]:
         """Do it, yielding the number of rows that each transaction deleted."""
-        self._progress = replace(self._progress, to_go=to_go(self._store, self._purge))
+        self._progress = replace(self._progress, to_go=self._store.to_purge(self._purge))
         self._store.write(self._hold, claims=[retention.CLAIM])
         try:
-            yield from self._months()
-            with self._store.reading() as connection:
-                found = retention.batches(connection, self._purge, most=self._most)
-            for part in found:
-                yield from self._part(part)
-            # Those that only now lost their rows, or were in use before.
-            yield from self._months()
+            yield from self._rows()
             if not self._purge.keep_usage:
                 self._store.write(self._drop_kept, claims=[retention.CLAIM])
             if self._progress.deleted:
@@ -102,33 +99,9 @@ class _Run:
         finally:
             self._release()
 
-    def _months(self) -> Iterator[int]:
-        """Drop months that lie in partitions of their own and of which nothing is left."""
-        store, purge = self._store, self._purge
-        with store.reading() as connection:
-            months = partitions.months_to_go(connection, store.dialect, purge, now=store.clock())
-        for month in months:
-            work = partial(self._drop, month=month)
-            claims = [retention.CLAIM, *span_claims(month)]
-            rows, self._progress = store.write(work, claims=claims, is_long=True)
-            yield rows
-
-    def _drop(self, connection: Connection, month: IdRange) -> tuple[int, Progress]:
-        rows = partitions.drop_month(connection, self._store.dialect, self._purge, month=month)
-        return rows, self._note(connection, rows)
-
-    def _part(self, part: Batch) -> Iterator[int]:
-        claims = [retention.CLAIM, week_claim(ids.second_of(part.span.low), shared=False)]
-        is_done = False
-        while not is_done:
-            work = partial(self._delete, part=part)
-            gone, self._progress = self._store.write(work, claims=claims, is_long=True)
-            yield gone.rows
-            is_done = gone.is_done
-
-    def _delete(self, connection: Connection, part: Batch) -> tuple[Gone, Progress]:
-        gone = retention.purge_batch(connection, self._store.dialect, self._purge, part, most=self._most)
-        return gone, self._note(connection, gone.rows)
+    @abc.abstractmethod
+    def _rows(self) -> Iterator[int]:
+        """Delete the rows, yielding their number batch by batch; each one is noted as it is written."""
 
     def _note(self, connection: Connection, rows: int) -> Progress:
         """Note how many rows are gone; return how far the purge is then, for that may be undone."""
@@ -161,3 +134,48 @@ class _Run:
         except Unavailable:
             # What failed before is what the caller has to hear; the mark expires by itself.
             log.warning("the mark of a purge could not be taken back")
+
+
+class _Run(Run):
+    """A purge of rows that lie in the tables."""
+
+    def __init__(self, store: LogStore, purge: Purge, *, most: int) -> None:
+        super().__init__(store, purge)
+        self._most = most
+
+    def _rows(self) -> Iterator[int]:
+        yield from self._months()
+        with self._store.reading() as connection:
+            found = retention.batches(connection, self._purge, most=self._most)
+        for part in found:
+            yield from self._part(part)
+        # Those that only now lost their rows, or were in use before.
+        yield from self._months()
+
+    def _months(self) -> Iterator[int]:
+        """Drop months that lie in partitions of their own and of which nothing is left."""
+        store, purge = self._store, self._purge
+        with store.reading() as connection:
+            months = partitions.months_to_go(connection, store.dialect, purge, now=store.clock())
+        for month in months:
+            work = partial(self._drop, month=month)
+            claims = [retention.CLAIM, *span_claims(month)]
+            rows, self._progress = store.write(work, claims=claims, is_long=True)
+            yield rows
+
+    def _drop(self, connection: Connection, month: IdRange) -> tuple[int, Progress]:
+        rows = partitions.drop_month(connection, self._store.dialect, self._purge, month=month)
+        return rows, self._note(connection, rows)
+
+    def _part(self, part: Batch) -> Iterator[int]:
+        claims = [retention.CLAIM, week_claim(ids.second_of(part.span.low), shared=False)]
+        is_done = False
+        while not is_done:
+            work = partial(self._delete, part=part)
+            gone, self._progress = self._store.write(work, claims=claims, is_long=True)
+            yield gone.rows
+            is_done = gone.is_done
+
+    def _delete(self, connection: Connection, part: Batch) -> tuple[Gone, Progress]:
+        gone = retention.purge_batch(connection, self._store.dialect, self._purge, part, most=self._most)
+        return gone, self._note(connection, gone.rows)

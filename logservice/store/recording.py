@@ -14,6 +14,7 @@ from .dialects import Dialect
 from .idempotency import IdempotencyKey
 from .ids import IdRange
 from .jobs import Claim
+from .kept_ids import InTables
 from .records import Record
 from .tables import records
 
@@ -65,7 +66,7 @@ def store(
     outcomes: list[str | Exception] = []
     new: list[Post] = []
     for post in posts:
-        outcome = _earlier(connection, post, new, now=now)
+        outcome = earlier(connection, post, new, now=now)
         outcomes.append(post.answer if outcome is None else outcome)
         if outcome is None:
             new.append(post)
@@ -76,7 +77,7 @@ def store(
     return outcomes
 
 
-def _earlier(connection: Connection, post: Post, new: Sequence[Post], *, now: int) -> str | Exception | None:
+def earlier(connection: Connection, post: Post, new: Sequence[Post], *, now: int) -> str | Exception | None:
     """Return what became of a post with the same key, be it stored or among the new ones."""
     if post.key is None:
         return None
@@ -98,7 +99,7 @@ def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> i
         return 0
     dialect.make_room(connection, (record.second for record in new))
     rows = identities.resolve(connection, dialect, new)
-    found = kept_ids.sorted_out(connection, new, rows)
+    found = kept_ids.sorted_out(InTables(connection), new, rows)
     kept_usage.take_back(connection, dialect, found.back, displaced=found.displaced)
     _insert(connection, dialect, found.kept)
     # Only now, for a new id is one that nobody has.

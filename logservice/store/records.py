@@ -73,12 +73,16 @@ class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Record:
-    """A clean event: its second, its columns, the hash of the API key it came with, and the id it keeps."""
+    """A clean event: its second, its columns, the hash of the API key it came with, and the id it keeps.
+
+    `whose` are its columns as they are once its user and its token are known, where that comes first.
+    """
 
     second: int
     row: dict[str, Any]
     key_hash: str | None = None
     row_id: int | None = None
+    whose: dict[str, Any] | None = None
 
     def shown(self) -> dict[str, Any]:
         """Return its time and its columns, for people to look at."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, false, func, or_, select
 
 from . import ids
-from .store import LogStore
 from .tables import site
+
+if TYPE_CHECKING:
+    from .store import LogStore
 
 #: Once the log takes more than the cap, rows go until it takes less than so many hundredths of it.
 GOAL_PERCENT = 90
@@ -68,14 +71,14 @@ def oldest(store: LogStore, since: Mapping[int, int], rows: int) -> Oldest | Non
 
     Of each type only rows count that are not older than a second.
     """
-    hours = _hours(store, since)
-    totals = accumulate(count for _hour, count in hours)
-    ends = [Oldest(hour + ids.HOUR, total) for (hour, _count), total in zip(hours, totals, strict=True)]
+    held = store.hours(since)
+    totals = accumulate(count for _hour, count in held)
+    ends = [Oldest(hour + ids.HOUR, total) for (hour, _count), total in zip(held, totals, strict=True)]
     return next((end for end in ends if end.rows >= rows), ends[-1] if ends else None)
 
 
-def _hours(store: LogStore, since: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Return the hours that are over and hold such rows, oldest first, with their number."""
+def hours(store: LogStore, since: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Return the hours that are over and hold rows of types not older than a second, with their number."""
     now = int(store.clock())
     held = [site.c.span == ids.HOUR, site.c.retained == 0, site.c.rows > 0]
     wanted = [and_(site.c.type == kind, site.c.bucket >= second) for kind, second in since.items()]

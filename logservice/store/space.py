@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
-from .store import LogStore
+if TYPE_CHECKING:
+    from .store import LogStore
 
 #: Pages that are given back at once: about ten milliseconds of work.
 PAGES = 1_000

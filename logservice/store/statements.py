@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from . import ids, intervals, usage
+from . import ids, intervals
 from .accounts import User
 from .filters import Filters
+from .largest import Ask
 from .log_types import REQUEST_TYPES, LogType
-from .prepared import Reader
 from .queries import Query
 from .scope import Scope
 from .usage import Grouping
@@ -73,15 +73,17 @@ class Statement:
         return sum((line.figures for line in self.lines), start=Figures())
 
 
-def of_month(connection: Reader, user: User, month: str, tz: ZoneInfo) -> Statement:
+def of_month(ask: Ask, user: User, month: str, tz: ZoneInfo) -> Statement:
     """Return the statement of a user over a month such as 2026-10, as a time zone counts it.
+
+    `ask` gives usage by groups, as `LogStore.usage` does.
 
     Raises InvalidValue for what is no month.
     """
     start, end = intervals.month(month, tz)
     query = Query(Scope.user(user.id), Filters({"types": _TYPES}), ids.between(start, end - 1))
     grouping = Grouping(("model_name", "token_name", "type"), most=_MOST_LINES)
-    return Statement(user, start, end, _lines(usage.usage(connection, query, grouping, asked=None).groups))
+    return Statement(user, start, end, _lines(ask(query, grouping).groups))
 
 
 def _lines(groups: Iterable[dict[str, Any]]) -> tuple[Line, ...]:

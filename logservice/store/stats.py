@@ -10,7 +10,6 @@ from sqlalchemy import BigInteger, ColumnElement, FromClause, bindparam, case, l
 from . import dialects
 from .log_types import REQUEST_TYPES, LogType
 from .prepared import one_of_constants
-from .tables import records
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def measure(table: FromClause, name: str) -> ColumnElement[int]:
     if name in table.c:
         return table.c[name]
     return (
-        _ONE if name == "rows" else case((one_of_constants(records.c.type, REQUEST_TYPES), _ONE), else_=_ZERO)
+        _ONE if name == "rows" else case((one_of_constants(table.c.type, REQUEST_TYPES), _ONE), else_=_ZERO)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,30 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import accounts, dialects, forks, ids, pages, recording, retention, rollups, schema, search, sums
+from . import (
+    accounts,
+    dialects,
+    exports,
+    forks,
+    ids,
+    kept_ids,
+    pages,
+    purging,
+    recording,
+    retention,
+    rollups,
+    schema,
+    search,
+    size_cap,
+    sums,
+    vitals,
+)
 from .accounts import User
+from .checking import Check
 from .filters import Filters
 from .idempotency import IdempotencyKey
 from .jobs import Claim
+from .kept_ids import InTables
 from .largest import Largest, largest
 from .observing import Observer
 from .pages import Cursor, Page, Rows
@@ -27,9 +46,11 @@ from .prepared import Reader
 from .queries import Query
 from .recording import Post, week_claim
 from .records import Record
+from .retention import Purge
 from .scope import Scope
 from .tables import records
 from .usage import Grouping, Usage, usage
+from .vitals import Vitals
 from .writer import GroupCommitWriter
 
 T = TypeVar("T")
@@ -43,6 +64,9 @@ class LogStore:
     time in epoch seconds; with `auto_create` missing tables are created on first use; `observer` is told what
     is stored. Every verb raises Unavailable when the database fails, and then nothing of it is stored.
     """
+
+    #: Whether days of rows can be moved into an archive.
+    is_archivable = True
 
     def __init__(
         self,
@@ -103,7 +127,7 @@ class LogStore:
 
         Where the transaction fails because of a neighbour's work, it is run again in another.
         """
-        result: T = self._write(partial(_alone, work), None, claims, is_long=is_long)
+        result: T = self._write(partial(alone, work), None, claims, is_long=is_long)
         return result
 
     def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
@@ -142,6 +166,18 @@ class LogStore:
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
         schema.be_current(connection)
         return recording.store(connection, self.dialect, posts, now=int(self.clock()))
+
+    def insert(self, connection: Connection, new: Sequence[Record], *, token: str = "") -> int:
+        """Store clean records in a transaction of `write`, and return how many: some may be there already.
+
+        Where rows lie elsewhere than what the transaction writes, those of one `token` are stored once.
+        """
+        return recording.insert(connection, self.dialect, new)
+
+    def holds(self, record: Record) -> bool:
+        """Whether the log has a row that says the same as a record."""
+        with self.reading() as connection:
+            return kept_ids.is_there(InTables(connection), record)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -214,9 +250,8 @@ class LogStore:
         With `only` it is that of the largest groups, and of all others together.
         """
         with self._snapshot() as connection:
-            if only is not None:
-                return largest(connection, query, grouping, only, asked=asked)
-            return usage(connection, query, grouping, asked=asked)
+            ask = partial(usage, connection, asked=asked)
+            return ask(query, grouping) if only is None else largest(ask, query, grouping, only)
 
     def search(
         self,
@@ -232,6 +267,18 @@ class LogStore:
         query = Query(scope, filters, span)
         with self._snapshot() as connection:
             return search.search(connection, self.dialect, query, keyword, fields=fields, limit=limit)
+
+    def batches(self, query: Query, *, fields: Sequence[str]) -> Iterator[list[exports.Row]]:
+        """Yield the rows of a query that are there now, oldest first, some at a time: `exports.batches`."""
+        return exports.batches(self, query, fields=fields)
+
+    def lines(self, query: Query, *, fields: Sequence[str]) -> Iterator[bytes]:
+        """Yield the same rows as lines of JSON: `exports.lines`."""
+        return exports.lines(self, query, fields=fields)
+
+    def count_exported(self, query: Query) -> int | None:
+        """Return how many rows an export gives, or None where only reading them would tell."""
+        return exports.count(self, query)
 
     def count_all(self) -> int:
         """Return how many rows the log holds."""
@@ -262,6 +309,13 @@ class LogStore:
         with self.reading() as connection:
             schema.touch_tables(connection)
 
+    def hours(self, since: Mapping[int, int]) -> list[tuple[int, int]]:
+        """Return the hours that are over and hold rows of some types, oldest first, and how many rows.
+
+        Of each type only rows count that are not older than a second.
+        """
+        return size_cap.hours(self, since)
+
     def back_up(self, path: Path, advance: Callable[[], None]) -> None:
         """Write a sound copy of the database, whatever its schema, into an empty file: `Dialect.back_up`."""
         with self._failing_clearly():
@@ -273,6 +327,22 @@ class LogStore:
             return connection.scalar(select(func.count()).select_from(records)) or 0
 
     # -- maintenance ---------------------------------------------------------------------------------------
+
+    def to_purge(self, purge: Purge) -> int:
+        """Return how many rows a purge would delete."""
+        return purging.to_go(self, purge)
+
+    def purge(self, purge: Purge, *, batch: int | None = None) -> Iterator[int]:
+        """Delete old rows in batches of about so many, yielding the number of each: `purging.carry_out`."""
+        return purging.carry_out(self, purge, batch=batch)
+
+    def check(self, *, full: bool = False, seconds: float | None = None) -> Check:
+        """Begin a check of the log, by samples for so many `seconds` or in `full`: `checking.Check`."""
+        return Check(self, full=full, seconds=seconds)
+
+    def vitals(self) -> Vitals:
+        """Return a few figures that are cheap to read."""
+        return vitals.read(self)
 
     def rebuild(self) -> Iterator[int]:
         """Build the buckets anew from the rows, yielding the start of each day once it is done."""
@@ -344,7 +414,7 @@ class LogStore:
             raise Unavailable(message, retry_after=5, detail=detail) from error
 
 
-def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
+def alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
     """Do a piece of work that nothing else is done together with."""
     schema.be_current(connection)
     return [work(connection)]

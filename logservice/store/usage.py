@@ -129,11 +129,17 @@ def _steps(connection: Reader, query: Query, grouping: Grouping) -> list[interva
     low, high = ids.second_of(query.range.low), ids.second_of(query.range.high)
     if grouping.interval == "none":
         return [intervals.Step(((low, high),))]
-    [(oldest, newest)] = _extent(connection, {})
-    if oldest is None:
+    found = extent(connection)
+    if found is None:
         return []
-    low, high = max(low, oldest), min(high, newest + QUARTER)
+    low, high = max(low, found[0]), min(high, found[1])
     return intervals.steps(grouping.interval, grouping.tz, low, high) if low < high else []
+
+
+def extent(connection: Reader) -> tuple[int, int] | None:
+    """Return the seconds where the first quarter hour that has usage begins, and where the last ends."""
+    [(oldest, newest)] = _extent(connection, {})
+    return None if oldest is None else (oldest, newest + QUARTER)
 
 
 @prepared
@@ -180,10 +186,15 @@ def _groups(
         limit=grouping.most + (grouping.size is None),
     )
     if len(rows) > grouping.most:
-        raise InvalidValue(
-            f"group_by: makes more than {grouping.most:,} groups; narrow the range, or take a longer interval"
-        )
+        raise too_many(grouping)
     return rows
+
+
+def too_many(grouping: Grouping) -> InvalidValue:
+    """Return the error for more groups than an answer may have."""
+    return InvalidValue(
+        f"group_by: makes more than {grouping.most:,} groups; narrow the range, or take a longer interval"
+    )
 
 
 def _rungs(cut: Iterable[_Cut]) -> tuple[Rung, ...]:

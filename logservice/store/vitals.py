@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -24,8 +24,10 @@ from .dialects import Space
 from .log_types import NAMES
 from .prepared import prepared
 from .purging import Progress
-from .store import LogStore
 from .tables import records, site
+
+if TYPE_CHECKING:
+    from .store import LogStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from flask import Blueprint, Response
 
 from ..store import purging
-from ..store.checking import Check
 from ..store.retention import Purge
 from ..store.scope import Scope
 from . import exporting, reading
@@ -111,7 +110,7 @@ def health() -> Response:
     state = current_state()
     rules = [{"type": rule.log_type, "name": rule.name, "seconds": rule.seconds} for rule in state.retention]
     kept = {"retention": rules, "max_db_size": state.settings.max_db_size}
-    return success(Check(state.store).complete().to_mapping() | kept)
+    return success(state.store.check().complete().to_mapping() | kept)
 
 
 @bp.delete("", strict_slashes=False, merge_slashes=False)
@@ -133,4 +132,4 @@ def purge(query: Query) -> Response:
     if target > (now := store.clock()):
         raise ApiError(400, f"target_timestamp: is in the future; now is {int(now)}")
     wanted = Purge(target, log_type=query["type"], keep_usage=query["keep_usage"])
-    return success(sum(purging.carry_out(store, wanted)))
+    return success(sum(store.purge(wanted)))

@@ -11,7 +11,6 @@ from flask import Response
 from marshmallow import Schema
 
 from ..exports.formats import CSV, NDJSON, TextFormat, text_format
-from ..store import exports
 from ..store.queries import Query as Wanted
 from ..store.scope import Scope
 from ..store.store import LogStore
@@ -49,8 +48,8 @@ def attached(query: Query, scope: Scope, audience: Audience) -> Response:
 def _written(store: LogStore, wanted: Wanted, form: TextFormat, audience: Audience) -> Iterator[bytes]:
     """Return the pieces of the file; where nothing is left out of rows, the database writes the JSON."""
     if form.name == NDJSON and audience.sees_all:
-        return exports.lines(store, wanted, fields=audience.fields)
-    found = exports.batches(store, wanted, fields=audience.fields)
+        return store.lines(wanted, fields=audience.fields)
+    found = store.batches(wanted, fields=audience.fields)
     return (form.encode(audience.show_exported(rows)) for rows in found)
 
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue, ValueClass
 
 from ..errors import Unavailable
-from ..store import forks, vitals
+from ..store import forks
 from ..store.observing import Observer
 from ..store.store import LogStore
 from ..store.vitals import Vitals
@@ -142,7 +142,7 @@ class _LogState(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            found = vitals.read(self._store)
+            found = self._store.vitals()
         except Unavailable:
             found = None
         yield GaugeMetricFamily(

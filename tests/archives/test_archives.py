@@ -19,7 +19,7 @@ from logservice.archives.restoring import Restoring
 from logservice.errors import Conflict, InvalidValue
 from logservice.exports import parquet as exporting
 from logservice.imports.parquet import ParquetFile
-from logservice.store import archiving, dialects, marks, purging
+from logservice.store import archiving, dialects, marks
 from logservice.store.archiving import Day, Totals
 from logservice.store.holding import Holding
 from logservice.store.retention import Purge
@@ -92,7 +92,7 @@ def kept(store: LogStore) -> list[Row]:
 
 
 def purge(store: LogStore, before: int, **how: Any) -> None:
-    list(purging.carry_out(store, Purge(before, **how)))
+    list(store.purge(Purge(before, **how)))
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import select
 
 from logservice.store import tables
-from logservice.store.checking import Check
 from tests.serving import TOKENS, Service, open_store
 
 #: Reads of every kind that an administrator makes.
@@ -98,7 +97,7 @@ def assert_sound(url: str, stored: set[str]) -> None:
         with store.reading() as connection:
             found = list(connection.scalars(select(tables.records.c.request_id)))
         assert sorted(found) == sorted(stored)
-        report = Check(store, full=True).complete()
+        report = store.check(full=True).complete()
         assert report.is_sound, report.to_mapping()
         if store.dialect.path is not None:
             with store.reading() as connection:

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 
 from logservice.errors import Conflict
 from logservice.store import ids, marks
-from logservice.store.checking import Check
 from logservice.store.holding import Holding
 from logservice.store.maintenance import Maintenance
 from logservice.store.policy import parse
@@ -41,7 +40,7 @@ def test_each_row_has_its_own_id_and_the_time_that_it_was(
     assert sorted(ids.second_of(row["id"]) for row in rows) == sorted(NOW + step for step in STEPS)
     # Of those of one second, the later one has the higher id.
     assert [row["content"] for row in rows] == [f"text {number}" for number in (1, 2, 0, 5, 3, 4)]
-    assert Check(store, full=True).complete().is_sound
+    assert store.check(full=True).complete().is_sound
 
 
 def test_a_repeat_is_known_whatever_the_clock_says(

@@ -20,8 +20,7 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy import select as sql_select
 
-from logservice.store import purging, records, tables
-from logservice.store.checking import Check
+from logservice.store import records, tables
 from logservice.store.filters import Filters
 from logservice.store.ids import between
 from logservice.store.retention import Purge
@@ -135,7 +134,7 @@ class Log:
 
     def add_old_rows(self, draw: random.Random) -> None:
         """Put old rows in, where there are few."""
-        if purging.to_go(self.store, Purge(int(time.time()) - KEPT_DAYS * DAY)) > OLD_ROWS // 2:
+        if self.store.to_purge(Purge(int(time.time()) - KEPT_DAYS * DAY)) > OLD_ROWS // 2:
             return
         events = [self.ledger.event(draw, is_old=True) for _ in range(OLD_ROWS)]
         self.store.record([records.from_mapping(event, now=time.time()) for event in events])
@@ -223,7 +222,7 @@ def done(log: Log, work: Work) -> None:
 
 
 def assert_sound(log: Log) -> None:
-    report = Check(log.store, full=True).complete()
+    report = log.store.check(full=True).complete()
     assert report.is_sound, report.to_mapping()
 
 
@@ -268,7 +267,7 @@ def test_a_rebuild_beside_ingest_mends_drift(log: Log) -> None:
         ]
     )
     with under_ingest(log):
-        assert not Check(log.store, full=True).complete().is_sound
+        assert not log.store.check(full=True).complete().is_sound
         done(log, WORKS[-1])
     assert log.ledger.refused == []
     assert_sound(log)

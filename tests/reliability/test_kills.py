@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from logservice.store import ids, purging, tables
-from logservice.store.checking import Check
+from logservice.store import ids, tables
 from logservice.store.filters import Filters
 from logservice.store.ids import between
 from logservice.store.retention import Purge
@@ -90,7 +89,7 @@ def assert_kept(victim: Victim, *, sums: bool, when: str) -> None:
         faults = victim.ledger.faults(rows, looked=looked)
         assert not faults, (when, {kind: (len(found), found[:5]) for kind, found in faults.items()})
         if sums:
-            report = Check(store, full=True).complete()
+            report = store.check(full=True).complete()
             assert report.is_sound, (when, report.to_mapping())
             if victim.server is None:
                 assert _integrity(victim.folder / "logservice.db") == ["ok"], when
@@ -112,7 +111,7 @@ def _integrity(path: Path) -> list[str]:
 def assert_usage_is_that_of_all_events(victim: Victim) -> None:
     """Check sums against rows built anew, and the usage of all that ever was against the ledger."""
     with closing(open_store(victim.url)) as store:
-        list(purging.carry_out(store, Purge(int(time.time()) - DAY, log_type=REFUND, keep_usage=True)))
+        list(store.purge(Purge(int(time.time()) - DAY, log_type=REFUND, keep_usage=True)))
         rows = rows_of(store)
         gone = {row for batch in victim.ledger.batches if batch.may_go for row in batch.rows()}
         assert gone.isdisjoint(rows)

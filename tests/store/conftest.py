@@ -16,17 +16,17 @@ from tests.clean_databases import CleanDatabases
 from tests.conftest import Lend
 from tests.postgresql_server import Server
 from tests.store_rows import NOW, within
+from tests.stores import open_log
 
 OpenStore = Callable[..., LogStore]
 
 
-def _opened(db_url: str) -> Iterator[OpenStore]:
+def _opened(db_url: str, folder: Path) -> Iterator[OpenStore]:
     stores: list[LogStore] = []
 
     def open_store(*, waiting_time: float = 10.0, **settings: Any) -> LogStore:
         settings = {"clock": lambda: NOW} | settings
-        engine = create_engine(**dialects.engine_settings(db_url, "", waiting_time=waiting_time))
-        stores.append(LogStore(engine, waiting_time=waiting_time, **settings))
+        stores.append(open_log(db_url, folder, waiting_time=waiting_time, **settings))
         return stores[-1]
 
     yield open_store
@@ -35,9 +35,9 @@ def _opened(db_url: str) -> Iterator[OpenStore]:
 
 
 @pytest.fixture
-def open_store(db_url: str) -> Iterator[OpenStore]:
+def open_store(db_url: str, tmp_path: Path) -> Iterator[OpenStore]:
     """Open stores on the database of this test, as several processes would; `clock` says noon of the day."""
-    yield from _opened(db_url)
+    yield from _opened(db_url, tmp_path)
 
 
 @pytest.fixture
@@ -49,8 +49,9 @@ def store(open_store: OpenStore) -> LogStore:
 @pytest.fixture(scope="module")
 def module_store(lend: Lend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogStore]:
     """A store that the tests of a module share: they only read, or empty it first."""
-    with lend(tmp_path_factory.mktemp("store")) as url:
-        for open_store in _opened(url):
+    folder = tmp_path_factory.mktemp("store")
+    with lend(folder) as url:
+        for open_store in _opened(url, folder):
             yield open_store()
 
 

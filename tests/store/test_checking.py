@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Table, delete, insert, select, update
 
 from logservice.errors import Unavailable
-from logservice.store import checking, purging
+from logservice.store import checking
 from logservice.store.buckets import OWNERS, QUARTER, ROLLUPS, SITE
-from logservice.store.checking import Check, Report
+from logservice.store.checking import Report
 from logservice.store.dialects import sqlite_wal
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
@@ -40,15 +40,15 @@ LONGER_KEPT = [
 
 
 def full(store: LogStore) -> Report:
-    return Check(store, full=True).complete()
+    return store.check(full=True).complete()
 
 
 def filled(store: LogStore) -> None:
     """Record rows of nine days, and purge some with and some without their usage."""
     store.record(make_records(150, days=9))
-    list(purging.carry_out(store, Purge(MIDNIGHT - 7 * DAY)))
-    list(purging.carry_out(store, Purge(MIDNIGHT - 3 * DAY - 1234, keep_usage=True), batch=20))
-    list(purging.carry_out(store, Purge(MIDNIGHT - DAY - 777, log_type=2, keep_usage=True), batch=7))
+    list(store.purge(Purge(MIDNIGHT - 7 * DAY)))
+    list(store.purge(Purge(MIDNIGHT - 3 * DAY - 1234, keep_usage=True), batch=20))
+    list(store.purge(Purge(MIDNIGHT - DAY - 777, log_type=2, keep_usage=True), batch=7))
 
 
 def where_of(row: Row, table: Table) -> list[Any]:
@@ -101,7 +101,7 @@ def test_a_sound_log_has_no_drift(store: LogStore) -> None:
 def test_a_log_without_rows_is_sound(store: LogStore) -> None:
     store.create()
 
-    for report in (full(store), Check(store).complete()):
+    for report in (full(store), store.check().complete()):
         assert report.is_sound
         assert (report.rows, report.oldest, report.newest, report.types) == (0, None, None, [])
 
@@ -180,7 +180,7 @@ def test_samples_find_what_is_wrong_with_the_newest_and_the_oldest_day(store: Lo
     ends = [MIDNIGHT, MIDNIGHT - 39 * DAY]
     store.write(lambda connection: connection.execute(delete(hourly).where(hourly.c.bucket.in_(ends))))
 
-    report = Check(store, seconds=60).complete()
+    report = store.check(seconds=60).complete()
 
     assert (report.days, report.days_checked) == (40, checking.SAMPLES)
     assert sorted(one.bucket for one in report.drift if one.link.table is hourly) == sorted(ends)
@@ -189,7 +189,7 @@ def test_samples_find_what_is_wrong_with_the_newest_and_the_oldest_day(store: Lo
 def test_samples_end_when_their_time_is_up(store: LogStore) -> None:
     store.record(make_records(50))
 
-    report = Check(store, seconds=0).complete()
+    report = store.check(seconds=0).complete()
 
     assert (report.days, report.days_checked) == (3, 0)
 
@@ -204,7 +204,7 @@ def test_texts_that_are_gone_or_left_over_are_counted(store: LogStore) -> None:
         ids = {row.content: row.id for row in connection.execute(select(contents))}
     gone = [ids["gone"], ids["gone too"]]
     store.write(lambda connection: connection.execute(delete(contents).where(contents.c.id.in_(gone))))
-    assert full(store).faults["missing"] == Check(store).complete().faults["missing"] == 2
+    assert full(store).faults["missing"] == store.check().complete().faults["missing"] == 2
 
     store.write(lambda connection: connection.execute(delete(records).where(records.c.id == rows[2]["id"])))
     assert full(store).faults["unused"] == 1
@@ -239,7 +239,7 @@ def test_figures_are_those_of_the_rows(store: LogStore) -> None:
     store.record(make_records(200))
     rows = raw_rows(store)
 
-    report = Check(store).complete()
+    report = store.check().complete()
 
     assert report.rows == 200
     assert (report.oldest, report.newest) == (rows[0]["created_at"], rows[-1]["created_at"])
@@ -284,7 +284,7 @@ def test_what_others_write_meanwhile_never_looks_like_drift(open_store: Any) -> 
             writer.record(make_records(30, seed=seed, days=9, content=f"text {seed}"))
             if seed % 5 == 2:
                 before = MIDNIGHT - 9 * DAY + seed * 6 * HOUR
-                list(purging.carry_out(writer, Purge(before, keep_usage=seed % 10 == 2), batch=40))
+                list(writer.purge(Purge(before, keep_usage=seed % 10 == 2), batch=40))
             if seed % 15 == 10:
                 list(writer.rebuild())
             if done.is_set():
@@ -313,7 +313,7 @@ def test_the_write_ahead_log_stays_short_while_all_is_checked(
 
     def check() -> None:
         while not done.is_set():
-            for _ in Check(reader, full=True).run():
+            for _ in reader.check(full=True).run():
                 if done.is_set():
                     break
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from logservice.store import exports, ids
-from logservice.store.exports import batches, lines
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
 from logservice.store.queries import Query
@@ -27,7 +26,9 @@ from tests.store_rows import (
     HOUR,
     MIDNIGHT,
     SITE,
+    WAYS,
     Row,
+    each_of,
     fits,
     make_record,
     make_records,
@@ -36,7 +37,7 @@ from tests.store_rows import (
     whole,
 )
 
-pytestmark = EVERY_WAY
+engine_name = each_of(*WAYS)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def exported(
     store: LogStore, *, filters: Filters = ALL, scope: Scope = SITE, span: IdRange = EVER
 ) -> list[Row]:
-    found = batches(store, Query(scope, filters, span), fields=FIELDS)
+    found = store.batches(Query(scope, filters, span), fields=FIELDS)
     return [msgspec.structs.asdict(row) for rows in found for row in rows]
 
 
@@ -81,27 +82,28 @@ def test_the_database_writes_the_lines_that_we_would_write(
     filled(module_store, log)
     for scope in scopes(module_store):
         query = Query(scope, filters, span)
-        rows = [row for batch in batches(module_store, query, fields=FIELDS) for row in batch]
+        rows = [row for batch in module_store.batches(query, fields=FIELDS) for row in batch]
         ours = msgspec.json.Encoder().encode_lines(rows)
-        assert b"".join(lines(module_store, query, fields=FIELDS)) == ours
+        assert b"".join(module_store.lines(query, fields=FIELDS)) == ours
 
 
 def test_lines_hold_every_text_as_it_was(store: LogStore) -> None:
     every = "".join(map(chr, range(1, 0x180))) + '"\\/\u2028\u2029\ufeff 充值 😀 \U0010ffff {"a":"\\u001f"}'
     texts = (every, "", "null", every[::-1])
     store.record([make_record(content=text, model_name=text[-99:], other={"text": text}) for text in texts])
-    written = b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
+    written = b"".join(store.lines(Query(SITE, ALL, EVER), fields=FIELDS))
     assert [json.loads(line) for line in written.split(b"\n")[:-1]] == raw_rows(store)
 
 
 def test_lines_hold_numbers_and_flags_as_they_were(store: LogStore) -> None:
     store.record([make_record(quota=sign * 10**12, is_stream=sign > 0, use_time_ms=1999) for sign in (-1, 1)])
-    written = b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
+    written = b"".join(store.lines(Query(SITE, ALL, EVER), fields=FIELDS))
     assert [json.loads(line) for line in written.split(b"\n")[:-1]] == raw_rows(store)
     # To Python, 1 and true are equal.
     assert written.count(b'"is_stream":true') == written.count(b'"is_stream":false') == 1
 
 
+@EVERY_WAY
 @law
 @given(log=st.lists(events, max_size=60), filters=queries, span=spans)
 def test_no_statement_looks_at_more_rows_than_it_may(
@@ -128,7 +130,7 @@ def test_no_statement_looks_at_more_rows_than_it_may(
 def test_rows_recorded_meanwhile_do_not_disturb(store: LogStore) -> None:
     store.record(make_records(40, content="there before"))
     before = raw_rows(store)
-    walk = batches(store, Query(SITE, ALL, EVER), fields=FIELDS)
+    walk = store.batches(Query(SITE, ALL, EVER), fields=FIELDS)
     found = next(walk)
 
     for rows in walk:
@@ -138,10 +140,11 @@ def test_rows_recorded_meanwhile_do_not_disturb(store: LogStore) -> None:
     assert [msgspec.structs.asdict(row) for row in found] == before
 
 
+@EVERY_WAY
 @pytest.mark.parametrize("filters", [ALL, Filters({"model_name": "claude"}), Filters({"ip": "10.0.0.1"})])
 def test_a_reader_who_waits_holds_no_transaction(store: LogStore, filters: Filters) -> None:
     store.record(make_records(200))
-    walk = batches(store, Query(SITE, filters, EVER), fields=FIELDS)
+    walk = store.batches(Query(SITE, filters, EVER), fields=FIELDS)
     assert len(next(walk)) == 2
 
     assert not has_readers(store)
@@ -166,6 +169,7 @@ def has_readers(store: LogStore) -> bool:
     return bool(found[0])
 
 
+@EVERY_WAY
 def test_few_rows_among_many_are_found_without_reading_the_others(
     store: LogStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +194,7 @@ def test_few_rows_among_many_are_found_without_reading_the_others(
 
 def test_the_ids_alone_can_be_exported(store: LogStore) -> None:
     store.record(make_records(10))
-    found = batches(store, Query(SITE, ALL, EVER), fields=["id"])
+    found = store.batches(Query(SITE, ALL, EVER), fields=["id"])
     assert [row.id for rows in found for row in rows] == row_ids(raw_rows(store))
 
 
@@ -200,11 +204,11 @@ def test_fewer_rows_are_read_at_once_where_they_are_long(
     monkeypatch.setattr(exports, "MOST_ROWS", 500)
     store.record(make_records(60, content="x" * 60_000))
 
-    sizes = [len(rows) for rows in batches(store, Query(SITE, ALL, EVER), fields=FIELDS)]
+    sizes = [len(rows) for rows in store.batches(Query(SITE, ALL, EVER), fields=FIELDS)]
 
     assert sum(sizes) == 60
     assert max(sizes) <= 2 * exports.MOST_TEXT // 60_000
-    pieces = list(lines(store, Query(SITE, ALL, EVER), fields=FIELDS))
+    pieces = list(store.lines(Query(SITE, ALL, EVER), fields=FIELDS))
     assert sum(piece.count(b"\n") for piece in pieces) == 60
     assert max(map(len, pieces)) <= 2 * exports.MOST_TEXT
 
@@ -217,9 +221,10 @@ def test_an_empty_range_gives_nothing(store: LogStore, span: IdRange) -> None:
 
 def test_an_empty_log_gives_nothing(store: LogStore) -> None:
     assert exported(store) == exported(store, filters=Filters({"model_name": "x"})) == []
-    assert b"".join(lines(store, Query(SITE, ALL, EVER), fields=FIELDS)) == b""
+    assert b"".join(store.lines(Query(SITE, ALL, EVER), fields=FIELDS)) == b""
 
 
+@EVERY_WAY
 @pytest.mark.parametrize(
     ("filters", "number"), [(ALL, 40), (Filters({"model_name": "none"}), 0), (Filters({"ip": "x"}), None)]
 )
@@ -227,4 +232,4 @@ def test_it_is_known_beforehand_how_many_rows_come_where_the_buckets_know(
     store: LogStore, filters: Filters, number: int | None
 ) -> None:
     store.record(make_records(40))
-    assert exports.count(store, Query(SITE, filters, EVER)) == number
+    assert store.count_exported(Query(SITE, filters, EVER)) == number

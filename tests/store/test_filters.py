@@ -12,7 +12,9 @@ from logservice.store.queries import Query
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from logservice.store.tables import DIMENSIONS, SITE_DIMENSIONS
-from tests.store_rows import EVER, SITE, like, make_record, page, raw_rows
+from tests.store_rows import ENGINES, EVER, SITE, each_of, like, make_record, page, raw_rows
+
+engine_name = each_of(*ENGINES)
 
 #: A value of each filter, and one of the same column that it must not find.
 VALUES: dict[str, tuple[Any, Any]] = {

@@ -12,10 +12,13 @@ from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from logservice.store.tables import tokens, users
 from tests.store_rows import (
+    ENGINES,
     FIELDS,
+    SQL_ENGINES,
     Row,
     buckets,
     contents,
+    each_of,
     empty,
     make_record,
     page,
@@ -23,6 +26,8 @@ from tests.store_rows import (
     record,
     table_rows,
 )
+
+engine_name = each_of(*ENGINES)
 
 FIRST = 2**31
 KEY = "sk-a-key-of-alice"
@@ -279,6 +284,7 @@ def test_events_resolve_alike_whether_they_come_together_or_one_by_one(
     assert (whose(raw_rows(store)), buckets(store)) == together
 
 
+@SQL_ENGINES
 def test_a_batch_that_failed_registers_nobody(store: LogStore) -> None:
     spoiled = [make_record(username="new", token_key=KEY), make_record()]
     spoiled[1].row["quota"] = None

@@ -9,7 +9,10 @@ import pytest
 from logservice.errors import Conflict, InvalidValue
 from logservice.store.imports import Imports
 from logservice.store.store import LogStore
-from tests.store_rows import contents, make_record, raw_rows
+from tests.store_rows import ENGINES, contents, each_of, make_record, raw_rows
+from tests.stores import rows_apart
+
+engine_name = each_of(*ENGINES)
 
 
 @pytest.fixture
@@ -78,10 +81,13 @@ def test_rows_that_fail_do_not_move_the_mark(
 ) -> None:
     progress, _ = imports.advance(imports.begin("gateway", {}), [], state(1))
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise InvalidValue("no room")
 
-    monkeypatch.setattr(store.dialect, "new_ids", fail)
+    apart = rows_apart(store)
+    monkeypatch.setattr(
+        *((store.dialect, "new_ids") if apart is None else (apart._recorder.ids, "assign")), fail
+    )
     with pytest.raises(InvalidValue):
         imports.advance(progress, [make_record()], state(2))
 

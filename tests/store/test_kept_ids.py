@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from logservice.store import ids, purging, recording, records, tables
+from logservice.store import ids, records, tables
 from logservice.store.records import Record
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
@@ -16,15 +16,17 @@ from tests.store_rows import (
     HOUR,
     MIDNIGHT,
     NOW,
+    WAYS,
     buckets,
     contents,
+    each_of,
     make_record,
     raw_rows,
     rebuilt,
     row_ids,
 )
 
-pytestmark = EVERY_WAY
+engine_name = each_of(*WAYS)
 
 FIRST = ids.first_id(MIDNIGHT)
 
@@ -37,7 +39,7 @@ def make_kept(row_id: int = FIRST + 5, **fields: Any) -> Record:
 
 
 def insert(store: LogStore, *new: Record) -> int:
-    return store.write(lambda connection: recording.insert(connection, store.dialect, new))
+    return store.write(lambda connection: store.insert(connection, new))
 
 
 def test_an_id_of_its_second_is_kept(store: LogStore) -> None:
@@ -102,7 +104,7 @@ def test_rows_without_ids_find_their_place_beside_those_that_keep_theirs(store: 
 def test_a_row_comes_back_after_a_purge(store: LogStore) -> None:
     rows = [make_kept(FIRST + number, content="shared", type=2 + number % 3) for number in range(9)]
     insert(store, *rows)
-    list(purging.carry_out(store, Purge(before=MIDNIGHT + HOUR, log_type=2)))
+    list(store.purge(Purge(before=MIDNIGHT + HOUR, log_type=2)))
 
     assert insert(store, *rows) == 3
 
@@ -110,6 +112,7 @@ def test_a_row_comes_back_after_a_purge(store: LogStore) -> None:
     assert buckets(store) == rebuilt(store)
 
 
+@EVERY_WAY
 def test_a_text_that_still_stands_under_an_id_is_not_overwritten(store: LogStore) -> None:
     insert(store, make_kept(FIRST + 1, content="shared"), make_kept(FIRST + 2, content="shared"))
     store.write(

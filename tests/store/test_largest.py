@@ -17,7 +17,9 @@ from logservice.store.store import LogStore
 from logservice.store.tables import DIMENSIONS
 from logservice.store.usage import FIGURES, SIZES, Grouping
 from tests.store.test_usage import Groups, dimensional, filled, law, logs, moments, plain, scopes, spans
-from tests.store_rows import ALL, EVER, SITE, raw_rows, record
+from tests.store_rows import ALL, ENGINES, EVER, SITE, each_of, raw_rows, record
+
+engine_name = each_of(*ENGINES)
 
 wanted = st.builds(Largest, st.integers(1, 3), st.sampled_from(sorted(SIZES)))
 

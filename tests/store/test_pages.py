@@ -15,9 +15,9 @@ from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from tests.store_rows import (
     ALL,
+    ALL_WAYS,
     DAY,
     EVER,
-    EVERY_WAY,
     HOUR,
     MIDNIGHT,
     SITE,
@@ -96,7 +96,7 @@ def test_every_filter_is_tried_here() -> None:
     assert set(VALUES) == {entry.name for entry in FILTERS if entry.column not in ("id", "content_id")}
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in VALUES.items() for value in values], ids=str
 )
@@ -114,7 +114,7 @@ def test_pages_concatenated_equal_the_whole_for_every_scope(busy: LogStore, scop
     assert row_ids(whole(busy, size=size, scope=scope)) == row_ids(model(busy, scope=scope))
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.parametrize(
     ("start", "end"),
     [
@@ -144,7 +144,7 @@ def test_a_range_over_two_partial_hours_is_paged_right(store: LogStore) -> None:
     assert contents(whole(store, size=2, span=span)) == ["118", "90", "60", "59", "30", "1"]
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.parametrize("seed", range(6))
 def test_any_page_under_random_queries_is_the_slice_of_the_whole(busy: LogStore, seed: int) -> None:
     draw = random.Random(seed)
@@ -191,7 +191,7 @@ def test_rows_of_one_second_stand_in_reverse_order_of_arrival(store: LogStore, t
     assert contents(whole(store, size=7)) == [str(number) for number in reversed(range(50))]
 
 
-@EVERY_WAY
+@ALL_WAYS
 def test_rows_that_arrive_late_take_their_place_in_time(store: LogStore) -> None:
     record(store, *({"created_at": MIDNIGHT + second, "content": str(second)} for second in (5, 0, 9, 3)))
 
@@ -287,7 +287,7 @@ def test_rows_beside_a_cursor_are_those_of_the_model(busy: LogStore, seed: int) 
         assert found.total == len(rows)
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.parametrize("size", [40, 100])
 def test_walking_with_before_meets_every_row_once(busy: LogStore, size: int) -> None:
     met: list[Row] = []

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from logservice.errors import Conflict
-from logservice.store import dialects, ids, partitions, purging, recording
+from logservice.store import dialects, ids, partitions, recording
 from logservice.store.dialects import postgresql_partitions
 from logservice.store.records import Record
 from logservice.store.retention import Purge
@@ -80,7 +80,7 @@ def scattered(*starts: int, number: int = 12, **fields: Any) -> list[Record]:
 
 
 def purge(store: LogStore, before: int, **how: Any) -> int:
-    return sum(purging.carry_out(store, Purge(before, **how)))
+    return sum(store.purge(Purge(before, **how)))
 
 
 def assert_sound(store: LogStore) -> None:
@@ -354,7 +354,7 @@ def stop(connection, month):
     return done
 
 store.dialect.drop_month = stop
-list(purging.carry_out(store, Purge(before, keep_usage=True)))
+list(store.purge(Purge(before, keep_usage=True)))
 """
 
 

@@ -7,14 +7,29 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logservice.store import ids, purging
+from logservice.store import ids
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
 from logservice.store.log_types import REQUEST_TYPES
 from logservice.store.retention import Purge
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
-from tests.store_rows import DAY, HOUR, MIDNIGHT, buckets, empty, fits, make_record, page, raw_rows, rebuilt
+from tests.store_rows import (
+    DAY,
+    ENGINES,
+    HOUR,
+    MIDNIGHT,
+    buckets,
+    each_of,
+    empty,
+    fits,
+    make_record,
+    page,
+    raw_rows,
+    rebuilt,
+)
+
+engine_name = each_of(*ENGINES)
 
 USERS = ("alice", "bob", "ali%")
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude")
@@ -121,7 +136,7 @@ def test_they_are_still_equal_after_a_purge(
     kind: int | None,
 ) -> None:
     filled(module_store, log)
-    list(purging.carry_out(module_store, Purge(before, log_type=kind), batch=3))
+    list(module_store.purge(Purge(before, log_type=kind), batch=3))
     check(module_store, filters, span)
     assert buckets(module_store) == rebuilt(module_store)
 
@@ -139,7 +154,7 @@ def test_statistics_of_everything_outlive_a_purge_that_keeps_usage(
         module_store.statistics(scope, filters, everything, asked=2) for scope in scopes(module_store)[::2]
     ]
     asked = scopes(module_store)[::2]
-    list(purging.carry_out(module_store, Purge(before, keep_usage=True), batch=3))
+    list(module_store.purge(Purge(before, keep_usage=True), batch=3))
     kept = [module_store.statistics(scope, filters, everything, asked=2) for scope in asked]
     assert kept == truth
 

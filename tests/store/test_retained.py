@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logservice.store import ids, purging, recording, records, retained
+from logservice.store import ids, records, retained
 from logservice.store.recording import week_claims
 from logservice.store.records import Record
 from logservice.store.retention import Purge
@@ -18,6 +18,7 @@ from logservice.store.tables import retained as chunks
 from tests.store_rows import (
     ALL,
     DAY,
+    ENGINES,
     EVER,
     HOUR,
     MIDNIGHT,
@@ -25,6 +26,7 @@ from tests.store_rows import (
     SITE,
     Row,
     buckets,
+    each_of,
     empty,
     make_records,
     raw_rows,
@@ -32,6 +34,8 @@ from tests.store_rows import (
     record,
     table_rows,
 )
+
+engine_name = each_of(*ENGINES)
 
 BEFORE = MIDNIGHT - DAY
 
@@ -45,7 +49,7 @@ def statistics(store: LogStore) -> list[Row]:
 
 
 def purge(store: LogStore, before: int, **how: Any) -> int:
-    return sum(purging.carry_out(store, Purge(before, **how), batch=7))
+    return sum(store.purge(Purge(before, **how), batch=7))
 
 
 def as_records(rows: list[Row]) -> list[Record]:
@@ -59,8 +63,7 @@ def _event(row: Row) -> Row:
 
 def bring_back(store: LogStore, rows: list[Row]) -> int:
     new = as_records(rows)
-    insert = partial(recording.insert, dialect=store.dialect, new=new)
-    return store.write(insert, claims=week_claims(new, shared=False))
+    return store.write(partial(store.insert, new=new), claims=week_claims(new, shared=False))
 
 
 def test_rows_that_come_back_take_their_kept_usage_with_them(store: LogStore) -> None:

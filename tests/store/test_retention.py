@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logservice.errors import Conflict
-from logservice.store import ids, purging
+from logservice.store import ids
 from logservice.store.buckets import QUARTER
 from logservice.store.filters import Filters
 from logservice.store.retention import Purge
@@ -20,9 +20,11 @@ from tests.store_rows import (
     HOUR,
     MIDNIGHT,
     SITE,
+    WAYS,
     Row,
     buckets,
     contents,
+    each_of,
     make_records,
     page,
     raw_rows,
@@ -31,7 +33,7 @@ from tests.store_rows import (
     whole,
 )
 
-pytestmark = EVERY_WAY
+engine_name = each_of(*WAYS)
 
 #: A moment in the middle of the scattered rows, in the middle of an hour.
 TARGET = MIDNIGHT - DAY - 5 * HOUR + 1234
@@ -46,7 +48,7 @@ def kept(store: LogStore) -> list[Row]:
 
 
 def purge(store: LogStore, before: int, *, batch: int = 2000, **how: Any) -> int:
-    return sum(purging.carry_out(store, Purge(before, **how), batch=batch))
+    return sum(store.purge(Purge(before, **how), batch=batch))
 
 
 @pytest.mark.parametrize(
@@ -61,12 +63,12 @@ def test_a_purge_deletes_what_is_older_and_leaves_buckets_equal_to_rebuilt_ones(
     goes = [row for row in rows if row["created_at"] < TARGET and log_type in (None, row["type"])]
     how = Purge(TARGET, log_type, keep_usage)
 
-    assert purging.to_go(store, how) == len(goes)
-    assert sum(purging.carry_out(store, how, batch=batch)) == len(goes)
+    assert store.to_purge(how) == len(goes)
+    assert sum(store.purge(how, batch=batch)) == len(goes)
 
     assert raw_rows(store) == [row for row in rows if row not in goes]
     assert store.count_all() == len(rows) - len(goes)
-    assert purging.to_go(store, how) == 0
+    assert store.to_purge(how) == 0
     assert buckets(store) == rebuilt(store)
 
 
@@ -119,26 +121,27 @@ def test_a_purge_that_is_cut_short_is_finished_by_the_next_run(
     store: LogStore, batches: int, keep_usage: bool
 ) -> None:
     store.record(make_records(100))
-    before, expected = statistics(store), len(raw_rows(store)) - purging.to_go(store, Purge(TARGET))
+    before, expected = statistics(store), len(raw_rows(store)) - store.to_purge(Purge(TARGET))
     how = Purge(TARGET, keep_usage=keep_usage)
 
-    running = purging.carry_out(store, how, batch=1)
+    running = store.purge(how, batch=1)
     deleted = sum(next(running) for _ in range(batches))
     running.close()
 
     assert store.count_all() == store.count_raw() == 100 - deleted
     assert buckets(store) == rebuilt(store)
     assert not keep_usage or statistics(store) == before
-    deleted += sum(purging.carry_out(store, how, batch=1))
+    deleted += sum(store.purge(how, batch=1))
     assert store.count_all() == store.count_raw() == expected == 100 - deleted
     assert buckets(store) == rebuilt(store)
     assert not keep_usage or statistics(store) == before
 
 
+@EVERY_WAY
 def test_rows_that_arrive_during_a_purge_are_kept_right(store: LogStore) -> None:
     store.record(make_records(100))
 
-    for number, _deleted in enumerate(purging.carry_out(store, Purge(TARGET), batch=10)):
+    for number, _deleted in enumerate(store.purge(Purge(TARGET), batch=10)):
         store.record(make_records(5, seed=number + 1))
 
     assert store.count_all() == store.count_raw()
@@ -148,28 +151,28 @@ def test_rows_that_arrive_during_a_purge_are_kept_right(store: LogStore) -> None
 def test_only_one_purge_runs_at_a_time(open_store: Any) -> None:
     store, other = open_store(), open_store()
     store.record(make_records(100))
-    running = purging.carry_out(store, Purge(TARGET), batch=3)
+    running = store.purge(Purge(TARGET), batch=3)
     next(running)
 
     with pytest.raises(Conflict):
-        next(purging.carry_out(other, Purge(TARGET)))
+        next(other.purge(Purge(TARGET)))
 
     running.close()
-    list(purging.carry_out(other, Purge(TARGET)))
-    assert purging.to_go(store, Purge(TARGET)) == 0
+    list(other.purge(Purge(TARGET)))
+    assert store.to_purge(Purge(TARGET)) == 0
 
 
 def test_a_purge_that_was_killed_does_not_stand_in_the_way_for_ever(open_store: Any) -> None:
     time = [float(MIDNIGHT)]
     store, other = open_store(clock=lambda: time[0]), open_store(clock=lambda: time[0])
     store.record(make_records(100))
-    killed = purging.carry_out(store, Purge(TARGET), batch=3)
+    killed = store.purge(Purge(TARGET), batch=3)
     next(killed)
 
     time[0] += 3600
 
-    assert sum(purging.carry_out(other, Purge(TARGET))) > 0
-    assert purging.to_go(store, Purge(TARGET)) == 0
+    assert sum(other.purge(Purge(TARGET))) > 0
+    assert store.to_purge(Purge(TARGET)) == 0
     killed.close()
 
 

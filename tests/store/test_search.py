@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from logservice.store import ids, purging, search
+from logservice.store import ids, search
 from logservice.store.filters import Filters
 from logservice.store.retention import Purge
 from logservice.store.scope import Scope
 from logservice.store.store import LogStore
 from tests.store_rows import (
     ALL,
+    ALL_WAYS,
     EVER,
-    EVERY_WAY,
     FIELDS,
     HOUR,
     MIDNIGHT,
@@ -194,7 +194,7 @@ def test_a_keyword_finds_only_what_filters_range_and_scope_let_through(
     assert row_ids(found(library, keyword, **query)) == row_ids(model(rows_once(library), keyword, **query))
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("limit", [1, 3, 10])
 def test_the_newest_matches_come_first_whether_in_content_or_in_name(library: LogStore, limit: int) -> None:
@@ -204,7 +204,7 @@ def test_the_newest_matches_come_first_whether_in_content_or_in_name(library: Lo
     assert row_ids(found(library, "stra", limit=limit)) == expected[:limit]
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.usefixtures("way")
 def test_random_keywords_cut_from_random_texts_are_found(store: LogStore) -> None:
     draw = random.Random(9)
@@ -258,7 +258,7 @@ def test_few_and_many_rows_are_told_apart_by_the_buckets(
     assert asked == ["strasse"]
 
 
-@EVERY_WAY
+@ALL_WAYS
 @pytest.mark.usefixtures("way")
 def test_purged_rows_are_found_no_more(store: LogStore) -> None:
     record(
@@ -267,7 +267,7 @@ def test_purged_rows_are_found_no_more(store: LogStore) -> None:
         {"content": "needle new", "created_at": MIDNIGHT + 10},
     )
 
-    list(purging.carry_out(store, Purge(MIDNIGHT)))
+    list(store.purge(Purge(MIDNIGHT)))
 
     assert contents(found(store, "needle")) == ["needle new"]
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from logservice.errors import InvalidValue, Unavailable
-from logservice.store import ids, purging, recording, search
+from logservice.store import ids, recording, search
 from logservice.store.dialects import sqlite_ids, sqlite_wal
 from logservice.store.filters import Filters
 from logservice.store.locks import FileLock
@@ -265,7 +265,7 @@ def test_a_purge_leaves_no_posting_behind(store: LogStore, monkeypatch: pytest.M
     record(store, {"content": "needle Straße"}, {"content": "unlike"}, {"content": "thing"})
     first = row_ids(raw_rows(store))[0]
 
-    list(purging.carry_out(store, Purge(MIDNIGHT + 1)))
+    list(store.purge(Purge(MIDNIGHT + 1)))
     record(store, {"content": "an entirely other text"}, {"content": "unlike"}, {"content": "thing"})
 
     assert postings(store, "needle") == []

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection
 
 from logservice.errors import InvalidValue
-from logservice.store import accounts, intervals, purging, statements
+from logservice.store import accounts, intervals, statements
 from logservice.store.retention import Purge
 from logservice.store.statements import Figures, Line, Statement
 from logservice.store.store import LogStore
-from tests.store_rows import DAY, HOUR, MIDNIGHT, make_record, make_records
+from tests.store_rows import DAY, ENGINES, HOUR, MIDNIGHT, each_of, make_record, make_records
+
+engine_name = each_of(*ENGINES)
 
 #: The first second of November 2023 in UTC; MIDNIGHT is that of the 15th.
 NOVEMBER = MIDNIGHT - 14 * DAY
@@ -19,12 +20,9 @@ NOVEMBER = MIDNIGHT - 14 * DAY
 def statement(
     store: LogStore, name: str = "alice", month: str = "2023-11", zone: str = "Asia/Shanghai"
 ) -> Statement:
-    def find(connection: Connection) -> Statement:
-        user = accounts.find_user(connection, name)
-        return statements.of_month(connection, user, month, intervals.zone(zone))
-
     with store.reading() as connection:
-        return find(connection)
+        user = accounts.find_user(connection, name)
+    return statements.of_month(store.usage, user, month, intervals.zone(zone))
 
 
 def test_a_line_has_what_calls_cost_less_what_was_given_back(store: LogStore) -> None:
@@ -74,7 +72,7 @@ def test_it_is_the_same_after_a_purge_that_keeps_usage(store: LogStore, zone: st
     store.record(make_records(30, days=16, seed=1, type="refund"))
     asked = [(name, month) for name in ("alice", "bob") for month in ("2023-10", "2023-11")]
     before_purge = [statement(store, name, month, zone) for name, month in asked]
-    list(purging.carry_out(store, Purge(before, keep_usage=True)))
+    list(store.purge(Purge(before, keep_usage=True)))
     assert [statement(store, name, month, zone) for name, month in asked] == before_purge
     assert all(found.lines for found in before_purge)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logservice.errors import InvalidValue
-from logservice.store import ids, intervals, purging
+from logservice.store import ids, intervals
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
 from logservice.store.log_types import REQUEST_TYPES
@@ -22,7 +22,22 @@ from logservice.store.store import LogStore
 from logservice.store.tables import DIMENSIONS
 from logservice.store.usage import Grouping, Usage
 from tests.calendars import start_of
-from tests.store_rows import ALL, DAY, EVER, HOUR, MIDNIGHT, SITE, empty, fits, make_record, raw_rows
+from tests.store_rows import (
+    ALL,
+    DAY,
+    ENGINES,
+    EVER,
+    HOUR,
+    MIDNIGHT,
+    SITE,
+    each_of,
+    empty,
+    fits,
+    make_record,
+    raw_rows,
+)
+
+engine_name = each_of(*ENGINES)
 
 Groups = dict[tuple[Any, ...], dict[str, int]]
 FIGURES = tuple(stat.name for stat in USAGE)
@@ -202,7 +217,7 @@ def test_usage_is_the_same_after_a_purge_that_keeps_it_and_rows_are_those_that_a
 ) -> None:
     filled(module_store, log)
     rows, asking = raw_rows(module_store), scopes(module_store)
-    list(purging.carry_out(module_store, Purge(before, keep_usage=True), batch=3))
+    list(module_store.purge(Purge(before, keep_usage=True), batch=3))
     left = raw_rows(module_store)
     for scope in asking:
         query: dict[str, Any] = {"scope": scope, "filters": filters, "span": span}
@@ -222,7 +237,7 @@ def test_an_edge_within_a_quarter_hour_of_kept_usage_is_told(store: LogStore) ->
     store.record([make_record(created_at=MIDNIGHT - second, quota=1) for second in (100, 800, 5000)])
     question = Query(SITE, ALL, ids.between(MIDNIGHT - 500, MIDNIGHT - 1))
     before = store.usage(question, Grouping(), asked=2)
-    list(purging.carry_out(store, Purge(MIDNIGHT, keep_usage=True)))
+    list(store.purge(Purge(MIDNIGHT, keep_usage=True)))
     after = store.usage(question, Grouping(), asked=2)
 
     assert (before.is_exact, [group["quota"] for group in before.groups]) == (True, [1])
@@ -231,7 +246,7 @@ def test_an_edge_within_a_quarter_hour_of_kept_usage_is_told(store: LogStore) ->
 
 def test_an_edge_elsewhere_is_exact_whatever_was_kept(store: LogStore) -> None:
     store.record([make_record(created_at=MIDNIGHT - 5000), make_record(created_at=MIDNIGHT - 100)])
-    list(purging.carry_out(store, Purge(MIDNIGHT - 4000, keep_usage=True)))
+    list(store.purge(Purge(MIDNIGHT - 4000, keep_usage=True)))
     question = Query(SITE, ALL, ids.between(MIDNIGHT - 500, MIDNIGHT - 1))
     assert store.usage(question, Grouping(), asked=2).is_exact
 

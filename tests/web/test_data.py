@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
@@ -133,5 +132,5 @@ def test_what_cannot_be_read_is_refused_by_name(
 def test_hours_outlive_their_rows(client: FlaskClient, store: LogStore) -> None:
     some_events(client)
     before = rows(client, **asked())
-    list(purging.carry_out(store, Purge(NOW, keep_usage=True)))
+    list(store.purge(Purge(NOW, keep_usage=True)))
     assert rows(client, **asked()) == before

@@ -20,10 +20,12 @@ from tests.conftest import introduce_everybody, store_of
 from tests.failing import READS, assert_failing, everything
 from tests.postgresql_server import private, required
 from tests.rows import GATEWAY, NOW, ROOT, contents, make_event, post
+from tests.store_rows import SQL_ENGINES
 
 on_postgresql = pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True, scope="session")
 
 
+@SQL_ENGINES
 @pytest.mark.parametrize(
     "table", ["log_users", "log_usage_hourly", "log_usage_site", "log_contents", "log_records"]
 )

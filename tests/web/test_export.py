@@ -26,6 +26,7 @@ from tests.rows import (
     make_event,
     post,
 )
+from tests.stores import rename
 
 ALL, OWN = "/api/log/export", "/api/log/self/export"
 SECRETS = {"admin_info": {"use_channel": ["3"]}, "stream_status": "ok", "kept": 1}
@@ -195,17 +196,13 @@ def test_any_number_of_64_bits_is_a_row_to_go_on_behind(client: FlaskClient, aft
     assert len(lines(client, ALL, after=after)) == (12 if int(after) <= 0 else 0)
 
 
-def break_rows(store: LogStore) -> None:
-    store.write(lambda connection: connection.exec_driver_sql("ALTER TABLE log_records RENAME TO away"))
-
-
 @pytest.mark.parametrize(("path", "who"), [(ALL, ROOT), (OWN, ALICE)])
 @pytest.mark.parametrize("format", ["csv", "ndjson"])
 def test_a_failure_before_the_first_byte_is_told_in_the_envelope(
     client: FlaskClient, store: LogStore, path: str, who: Headers, format: str
 ) -> None:
     post_mixed(client)
-    break_rows(store)
+    rename(store, "log_records", "away")
     answer = client.get(path, query_string={"format": format}, headers=who)
     assert_error(answer, 503, "获取日志失败")
     assert int(answer.headers["Retry-After"]) > 0

@@ -16,7 +16,10 @@ import pytest
 
 from tests.conftest import Lend
 from tests.serving import TOKENS, Service, open_store, send, serving
-from tests.store_rows import make_records, raw_rows
+from tests.store_rows import SQL_ENGINES, make_records, raw_rows
+
+# Two processes share the database, and the embedded engine of ClickHouse has one.
+pytestmark = SQL_ENGINES
 
 #: More rows than socket buffers hold: some 17 MB.
 ROWS = 20_000

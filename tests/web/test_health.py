@@ -13,6 +13,8 @@ from logservice.store.store import LogStore
 from logservice.store.tables import hourly
 from tests.answers import assert_ok
 from tests.rows import NOW, ROOT, make_event, post
+from tests.store_rows import SQL_ENGINES
+from tests.stores import rows_apart
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,12 @@ def test_it_says_what_the_log_holds(client: FlaskClient, store: LogStore) -> Non
     assert (data["rows"], data["oldest"], data["newest"]) == (4, NOW - 86400, NOW)
     kinds = [(one["type"], one["name"], one["rows"]) for one in data["types"]]
     assert kinds == [(2, "consume", 3), (4, "error", 1)]
-    assert (data["full"], data["days"], data["days_checked"]) == (False, 2, 2)
+    # Where there are no sums beside the rows, there is nothing to compare.
+    compared = 2 if rows_apart(store) is None else 0
+    assert (data["full"], data["days"], data["days_checked"]) == (False, compared, compared)
+    if rows_apart(store) is not None:
+        assert data["table_bytes"]["log_records"] > 0
+        return
     # A file has a write-ahead log and a disk; of a server only its tables are known.
     assert (data["wal_bytes"] is None) == (data["free_bytes"] is None) == bool(data["table_bytes"])
 
@@ -57,6 +64,7 @@ def test_it_says_how_long_rows_are_kept(client_with) -> None:
     assert data["max_db_size"] == 10**10
 
 
+@SQL_ENGINES
 def test_drift_is_told_in_a_success(client: FlaskClient, store: LogStore) -> None:
     post(client, make_event(created_at=NOW, quota=5, model_name="gpt-4o"))
     store.write(lambda connection: connection.execute(update(hourly).values(quota=7)))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
@@ -58,7 +57,7 @@ def test_bodies_too_large_or_of_another_type_have_status_200(old: FlaskClient) -
 
 def test_conflicts_have_status_200(old: FlaskClient, store: LogStore) -> None:
     post(old, *[make_event(created_at=NOW - 9000)] * 5)
-    running = purging.carry_out(store, Purge(NOW - 8999), batch=3)
+    running = store.purge(Purge(NOW - 8999), batch=3)
     next(running)
     assert_error(old.delete(f"/api/log/?target_timestamp={NOW}", headers=ROOT), 200, "purge")
     assert sum(running) == 2

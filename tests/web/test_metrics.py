@@ -17,7 +17,6 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from logservice import LogService, Principal
-from logservice.store import purging
 from logservice.store.log_types import NAMES
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
@@ -25,6 +24,7 @@ from logservice.web.metrics import Metrics
 from tests.answers import assert_error, assert_ok
 from tests.forking import Child
 from tests.rows import ALICE, GATEWAY, NOW, ROOT, Headers, bearer, make_event, post
+from tests.stores import rename
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 SCRAPER = bearer("the-token-of-prometheus")
@@ -73,7 +73,7 @@ def test_switched_off_it_is_not_there(client_with: Any) -> None:
 def test_its_token_is_enough_while_the_database_is_away(client_with: Any, store: LogStore) -> None:
     client = client_with(METRICS_TOKEN="the-token-of-prometheus")
     post(client, make_event())
-    store.write(lambda connection: connection.exec_driver_sql("ALTER TABLE log_records RENAME TO away"))
+    rename(store, "log_records", "away")
     samples = scrape(client, SCRAPER)
     assert value(samples, "database_up") == 0
     assert value(samples, "rows") is None
@@ -170,7 +170,7 @@ def test_it_tells_how_far_a_purge_is(client: FlaskClient, store: LogStore) -> No
 
     post(client, *[make_event(created_at=NOW - 9000)] * 5)
     assert progress() == [0, 0, 0]
-    purge = purging.carry_out(store, Purge(NOW - 8999), batch=3)
+    purge = store.purge(Purge(NOW - 8999), batch=3)
     gone = next(purge)
     assert progress() == [1, gone, 5 - gone]
     assert gone + sum(purge) == 5

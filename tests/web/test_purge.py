@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
@@ -156,7 +155,7 @@ def test_kept_usage_before_the_target_leaves_with_the_next_purge(client: FlaskCl
 
 def test_a_second_purge_is_refused_while_one_is_running(client: FlaskClient, store: LogStore) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    running = purging.carry_out(store, Purge(HOUR + 1), batch=3)
+    running = store.purge(Purge(HOUR + 1), batch=3)
     assert next(running) == 3
     answer = client.delete(f"/api/log/?target_timestamp={HOUR + 1}", headers=ROOT)
     assert_error(answer, 409, "purge")
@@ -167,7 +166,7 @@ def test_a_second_purge_is_refused_while_one_is_running(client: FlaskClient, sto
 
 def test_a_purge_that_was_cut_short_makes_way_for_the_next(client: FlaskClient, store: LogStore) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    running = purging.carry_out(store, Purge(HOUR + 1), batch=3)
+    running = store.purge(Purge(HOUR + 1), batch=3)
     next(running)
     running.close()
     assert purge(client, HOUR + 1) == 2
@@ -175,7 +174,7 @@ def test_a_purge_that_was_cut_short_makes_way_for_the_next(client: FlaskClient, 
 
 def test_the_mark_of_a_killed_purge_expires(client: FlaskClient, store: LogStore, clock) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    killed = purging.carry_out(store, Purge(HOUR + 1), batch=3)
+    killed = store.purge(Purge(HOUR + 1), batch=3)
     next(killed)
     clock.now += 3600
     assert purge(client, HOUR + 1) == 2
@@ -190,7 +189,7 @@ def test_without_a_purge_none_is_running(client: FlaskClient) -> None:
 
 def test_how_far_a_purge_is_can_be_asked(client: FlaskClient, store: LogStore) -> None:
     post(client, *[make_event(created_at=HOUR, type="error")] * 5)
-    running = purging.carry_out(store, Purge(HOUR + 1, log_type=4, keep_usage=True), batch=3)
+    running = store.purge(Purge(HOUR + 1, log_type=4, keep_usage=True), batch=3)
     assert next(running) == 3
     assert assert_ok(client.get("/api/log/purge", headers=ROOT)) == {
         "running": True,
@@ -210,7 +209,7 @@ def test_a_purge_that_was_killed_is_not_running_once_its_mark_expired(
     client: FlaskClient, store: LogStore, clock
 ) -> None:
     post(client, *[make_event(created_at=HOUR)] * 5)
-    killed = purging.carry_out(store, Purge(HOUR + 1), batch=3)
+    killed = store.purge(Purge(HOUR + 1), batch=3)
     next(killed)
     clock.now += 61
     assert assert_ok(client.get("/api/log/purge", headers=ROOT)) == {"running": False}

@@ -16,6 +16,10 @@ import pytest
 
 from logservice.store import records
 from tests.serving import TOKENS, Service, open_store, send, serving
+from tests.store_rows import SQL_ENGINES
+
+# Two processes share the database, and the embedded engine of ClickHouse has one.
+pytestmark = SQL_ENGINES
 
 WEEK = 7 * 86400
 #: As many transactions, for rows of different weeks never go in one.

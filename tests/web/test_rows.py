@@ -9,7 +9,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from logservice.store.store import LogStore
-from logservice.store.tables import records
 from tests.answers import assert_ok
 from tests.rows import (
     ALICE,
@@ -25,6 +24,7 @@ from tests.rows import (
     only_row,
     post,
 )
+from tests.stores import set_other
 
 ADMIN_FIELDS = {
     "id",
@@ -302,7 +302,7 @@ def test_what_an_import_could_not_parse_is_for_administrators(
     client: FlaskClient, store: LogStore, kept: str
 ) -> None:
     post(client, make_event())
-    store.write(lambda connection: connection.execute(records.update().values(other=kept)))
+    set_other(store, kept)
     for path, who in PUBLIC:
         assert seen(client, path, who) == ""
     assert only_row(client)["other"] == kept

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from logservice.store import purging
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.answers import assert_error, assert_ok
@@ -278,13 +277,13 @@ def test_usage_outlives_rows_that_were_purged_and_rows_are_those_that_are_left(
     client: FlaskClient, store: LogStore
 ) -> None:
     post(client, make_event(created_at=NOW - 2 * DAY, quota=7), make_event(quota=1))
-    list(purging.carry_out(store, Purge(NOW - DAY, keep_usage=True)))
+    list(store.purge(Purge(NOW - DAY, keep_usage=True)))
     [item] = usage(client)["items"]
     assert (item["quota"], item["requests"], item["rows"]) == (8, 2, 1)
 
 
 def test_an_edge_within_kept_usage_is_marked(client: FlaskClient, store: LogStore) -> None:
     post(client, make_event(created_at=MIDNIGHT - 800))
-    list(purging.carry_out(store, Purge(MIDNIGHT, keep_usage=True)))
+    list(store.purge(Purge(MIDNIGHT, keep_usage=True)))
     assert usage(client, start_timestamp=MIDNIGHT - 500)["exact"] is False
     assert usage(client, start_timestamp=MIDNIGHT - 900)["exact"] is True

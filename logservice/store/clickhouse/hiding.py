@@ -1,0 +1,51 @@
+"""Which rows count as deleted already, written down in the metadata, and how often that has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Executable, delete, insert, select
+
+from ..prepared import Reader, prepared
+from ..tables import marks
+from .selecting import Hidden
+
+_NAME = "hidden rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """The rows that are hidden, if any, and the `number` of changes so far.
+
+    Whoever reads rows compares it before and after, and reads again where it has changed meanwhile.
+    """
+
+    number: int = 0
+    hidden: Hidden | None = None
+
+    @classmethod
+    def read(cls, connection: Reader) -> Hiding:
+        """Return what is hidden as a transaction sees it."""
+        return cls._of(_noted(connection, {}))
+
+    @classmethod
+    def _of(cls, found: Sequence[tuple[Any, ...]]) -> Hiding:
+        if not found:
+            return cls()
+        state = orjson.loads(found[0][0])
+        return cls(state["number"], None if state["hidden"] is None else Hidden(**state["hidden"]))
+
+    def hide(self, connection: Connection, hidden: Hidden | None) -> None:
+        """Write down that these rows are hidden from now on, or none."""
+        state = {"number": self.number + 1, "hidden": None if hidden is None else asdict(hidden)}
+        connection.execute(delete(marks).where(marks.c.name == _NAME))
+        said = orjson.dumps(state).decode()
+        connection.execute(insert(marks).values(name=_NAME, owner="", expires_at=0, progress=said))
+
+
+@prepared
+def _noted() -> Executable:
+    return select(marks.c.progress).where(marks.c.name == _NAME)

@@ -1,0 +1,36 @@
+"""Opening a log: the store of the family that its URL names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Engine
+
+from .clickhouse import urls as clickhouse
+from .clickhouse.sessions import Sessions
+from .clickhouse.store import ClickHouseStore
+from .store import LogStore
+
+
+def urls_of(database_url: str, meta_url: str) -> tuple[str, str | None]:
+    """Return the URL of the SQL database, and that of the place for rows alone where the log has one."""
+    return (meta_url, database_url) if clickhouse.is_ours(database_url) else (database_url, None)
+
+
+def opened(
+    engine: Engine,
+    *,
+    rows_url: str | URL | None = None,
+    folder: str = "",
+    cluster: str | None = None,
+    waiting_time: float = 10.0,
+    **settings: Any,
+) -> LogStore:
+    """Return the store of a log: in the database of an engine, or with its rows in another place.
+
+    A relative folder of `rows_url` lies in `folder`. Raises InvalidValue for a URL that cannot be read.
+    """
+    if rows_url is None:
+        return LogStore(engine, waiting_time=waiting_time, **settings)
+    sessions = Sessions(clickhouse.read(rows_url, folder), waiting_time=waiting_time)
+    return ClickHouseStore(engine, sessions=sessions, cluster=cluster, waiting_time=waiting_time, **settings)
