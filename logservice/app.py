@@ -14,7 +14,7 @@ from .config import Settings
 from .errors import InvalidValue
 from .extension import LogService
 from .folders import make_private
-from .store import dialects, opening
+from .store import opening
 from .web import standalone
 
 
@@ -31,8 +31,9 @@ def create_app(config: Mapping[str, Any] | None = None, *, instance_path: str | 
     app.config.update(settings.as_config())
 
     _make_folder(Path(app.instance_path))
-    url, _ = opening.urls_of(settings.database_url, settings.meta_url)
-    database = dialects.engine_settings(url, app.instance_path, waiting_time=settings.waiting_time)
+    database = opening.sql_settings(
+        settings.database_url, settings.meta_url, app.instance_path, waiting_time=settings.waiting_time
+    )
     app.config["SQLALCHEMY_DATABASE_URI"] = database.pop("url")
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database
     db = SQLAlchemy()

@@ -74,13 +74,19 @@ WRONG = {
 SERVING = {
     config.setting_name(field).removeprefix(config.PREFIX) for field in Serving.__dataclass_fields__.values()
 }
-ANY_TEXT = {"CURRENCY", "INSTANCE_PATH"}
+ANY_TEXT = {"CURRENCY", "INSTANCE_PATH", "META_URL", "CLICKHOUSE_CLUSTER"}
 
 
 def test_every_setting_has_values_that_it_refuses_but_those_that_take_any_text() -> None:
     settings = {config.setting_name(field) for field in Settings.__dataclass_fields__.values()}
     known = SERVING | {name.removeprefix(config.PREFIX) for name in settings}
     assert WRONG.keys() == known - ANY_TEXT
+
+
+def test_the_url_of_metadata_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    urls = {"LOGSERVICE_DATABASE_URL": "clickhouse://db/logs", "LOGSERVICE_META_URL": "mysql://db/logs"}
+    with pytest.raises(InvalidValue, match="LOGSERVICE_META_URL: no support for 'mysql'"):
+        create_app(urls, instance_path=str(tmp_path))
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -6,15 +6,32 @@ from typing import Any
 
 from sqlalchemy import URL, Engine
 
+from ..errors import InvalidValue
+from . import dialects
 from .clickhouse import urls as clickhouse
 from .clickhouse.sessions import Sessions
 from .clickhouse.store import ClickHouseStore
+from .dialects import urls
 from .store import LogStore
+
+_META_SETTING = "LOGSERVICE_META_URL"
 
 
 def urls_of(database_url: str, meta_url: str) -> tuple[str, str | None]:
     """Return the URL of the SQL database, and that of the place for rows alone where the log has one."""
     return (meta_url, database_url) if clickhouse.is_ours(database_url) else (database_url, None)
+
+
+def sql_settings(
+    database_url: str, meta_url: str, folder: str, *, waiting_time: float = 10.0
+) -> dict[str, Any]:
+    """Return what `create_engine` needs for the SQL database: `dialects.engine_settings`."""
+    url, rows_url = urls_of(database_url, meta_url)
+    try:
+        return dialects.engine_settings(url, folder, waiting_time=waiting_time)
+    except InvalidValue as error:
+        said = str(error) if rows_url is None else str(error).replace(urls.SETTING, _META_SETTING)
+        raise InvalidValue(said) from None
 
 
 def opened(
