@@ -73,3 +73,26 @@ def test_rows_people_and_figures_are_the_same_afterwards(db_url: str, tmp_path: 
     assert (user.username, user.role) == ("root", "admin")
     for store in (before, after):
         store.close()
+
+
+def test_an_archive_of_a_log_is_imported(db_url: str, tmp_path: Path) -> None:
+    old = create_app(
+        {"LOGSERVICE_DATABASE_URL": f"sqlite:///{tmp_path / 'old.db'}"}, instance_path=str(tmp_path)
+    )
+    before = store_of(old)
+    before.record(make_records(200, days=20))
+    rows, said = raw_rows(before), figures(before)
+    run(old, "archive", str(tmp_path / "archive"), "--older-than", "2023-11-14")
+    kept = raw_rows(before)
+    assert 0 < len(kept) < len(rows)
+
+    new = create_app({"LOGSERVICE_DATABASE_URL": db_url}, instance_path=str(tmp_path))
+    run(new, "import", str(tmp_path / "archive"))
+    run(old, "export", "-o", str(tmp_path / "rest.ndjson"))
+    run(new, "import", str(tmp_path / "rest.ndjson"))
+
+    after = store_of(new)
+    assert raw_rows(after) == rows
+    assert figures(after) == said
+    for store in (before, after):
+        store.close()

@@ -1,0 +1,84 @@
+"""Rows on ClickHouse and their metadata on PostgreSQL, as several machines share them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logservice.store import ids
+from logservice.store.clickhouse.store import ClickHouseStore
+from logservice.store.idempotency import IdempotencyKey
+from logservice.store.retention import Purge
+from logservice.store.store import LogStore
+from tests.clean_databases import CleanDatabases
+from tests.clickhouse_engine import Engine
+from tests.store_rows import ALL, DAY, EVER, MIDNIGHT, NOW, SITE, at_once, make_record, make_records, raw_rows
+from tests.stores import open_log
+
+pytestmark = pytest.mark.clickhouse
+
+
+@pytest.fixture
+def stores(clickhouse: Engine, clean_databases: CleanDatabases, tmp_path: Path) -> Iterator[list[LogStore]]:
+    """Four stores on the same log, as four machines would have them."""
+    with clickhouse.lent() as url, clean_databases.lent() as metadata:
+        found = [open_log(url, tmp_path, metadata=metadata, clock=lambda: NOW) for _ in range(4)]
+        yield found
+        for store in found:
+            store.close()
+
+
+def test_processes_of_several_machines_give_ids_of_their_own(stores: list[LogStore]) -> None:
+    new = [make_records(50, seed=seed, days=1) for seed in range(16)]
+
+    outcomes = at_once(
+        [lambda store=stores[place % 4], some=some: store.record(some) for place, some in enumerate(new)]
+    )
+
+    assert outcomes == [""] * 16
+    rows = raw_rows(stores[0])
+    assert len({row["id"] for row in rows}) == len(rows) == 800
+    assert all(ids.second_of(row["id"]) == row["created_at"] for row in rows)
+    assert isinstance(stores[0], ClickHouseStore)
+    numbers = {row["id"] % ids.SEQUENCES >> 17 for row in rows}
+    assert len(numbers) == 4
+
+
+def test_of_repeats_on_several_machines_at_once_one_is_stored(stores: list[LogStore]) -> None:
+    key = IdempotencyKey.of("gateway", "/api/log/", "once", b"body")
+
+    outcomes = at_once(
+        [
+            lambda store=store, answer=str(place): store.record([make_record()], key=key, answer=answer)
+            for place, store in enumerate(stores)
+        ]
+    )
+
+    assert len(set(outcomes)) == 1
+    assert len(raw_rows(stores[0])) == 1
+
+
+def test_whoever_is_new_on_several_machines_at_once_is_one(stores: list[LogStore]) -> None:
+    at_once(
+        [lambda store=store: store.record([make_record(username=name) for name in "ab"]) for store in stores]
+    )
+
+    owners = {(row["user_id"], row["username"]) for row in raw_rows(stores[0])}
+    assert len(owners) == 2
+
+
+def test_rows_that_arrive_beside_a_purge_on_another_machine_are_counted_right(stores: list[LogStore]) -> None:
+    one, other, *_ = stores
+    one.record(make_records(300, days=40))
+    quota = one.statistics(SITE, ALL, EVER, asked=2)["quota"]
+
+    running = one.purge(Purge(MIDNIGHT - 10 * DAY, keep_usage=True), batch=40)
+    for place, _ in enumerate(running):
+        other.record([make_record(quota=1000, created_at=MIDNIGHT - place)])
+        quota += 1000
+        assert other.statistics(SITE, ALL, EVER, asked=2)["quota"] == quota
+
+    assert all(row["created_at"] >= MIDNIGHT - 10 * DAY for row in raw_rows(other))
+    assert one.statistics(SITE, ALL, EVER, asked=2)["quota"] == quota
