@@ -47,11 +47,11 @@ def never(_column: ColumnElement[Any], _name: str) -> ColumnElement[bool]:
 _CHUNK = 500
 
 
-def chunks(values: Iterable[Any], *, falling: bool = False) -> Iterator[list[Any]]:
+def chunks(values: Iterable[Any], *, falling: bool = False, size: int = _CHUNK) -> Iterator[list[Any]]:
     """Yield values in order, in lists short enough for one IN."""
     ordered = sorted(values, reverse=falling)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,17 @@ def test_whoever_was_new_in_a_post_that_was_lost_shares_no_id_with_others(
     assert owners["of the newcomer"][1] == "newcomer"
 
 
+def test_a_block_may_span_many_years_and_seconds(store: ClickHouseStore) -> None:
+    month = 31 * DAY
+    new = [make_record(created_at=MIDNIGHT - place % 300 * month - place) for place in range(30_000)]
+
+    store.record(new)
+    store.record(new[:10])
+
+    assert store.count_all() == 30_010
+    assert len({*row_ids(raw_rows(store))}) == 30_010
+
+
 def test_posts_of_many_threads_gather_in_few_blocks(store: ClickHouseStore) -> None:
     at_once([lambda: store.record([make_record()]) for _ in range(40)])
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from ...errors import InvalidValue, Unavailable
 from .. import ids
 from ..dialects import Dialect
+from ..filters import chunks
 from ..jobs import Claim
 from ..prepared import prepared
 from ..tables import marks
@@ -39,6 +40,8 @@ _SLICE_BITS = ids.SEQUENCE_BITS - PROCESS_BITS
 SLICE = 1 << _SLICE_BITS
 #: Seconds that a lease lasts, and those that have to be left of it for a block to be stored.
 LEASE_SECONDS, _LEFT_SECONDS = 240, 60 + ANSWER_SECONDS
+# Seconds that are looked up at once: no statement may be longer than 256 KiB.
+_AT_ONCE = 10_000
 #: For so many seconds a process knows what it gave out itself.
 KNOWN_SECONDS = 600
 
@@ -150,12 +153,11 @@ class Ids:
         self._next[second] = max(self._next.get(second, 0), _place(row_id) + 1)
 
     def _look_up(self, seconds: set[int], number: int) -> None:
-        if not seconds:
-            return
-        some = tuple(sorted(seconds))
-        values = {"seconds": some, "low": some[0], "high": some[-1], "number": number}
-        for second, row_id in self._sessions.read(lambda reader: _highest_of(reader, values)):
-            self._know(second, row_id)
+        for some in chunks(seconds, size=_AT_ONCE):
+            values = {"seconds": tuple(some), "low": some[0], "high": some[-1], "number": number}
+            found = self._sessions.read(lambda reader: _highest_of(reader, values))  # noqa: B023
+            for second, row_id in found:
+                self._know(second, row_id)
 
 
 def _process(row_id: int) -> int:

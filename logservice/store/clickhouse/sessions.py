@@ -28,6 +28,8 @@ _CONNECT_SECONDS, ANSWER_SECONDS = 3, 30
 _SETTINGS = {
     "prefer_column_name_to_alias": 1,
     "insert_deduplicate": 1,
+    # A block may hold rows of any number of months.
+    "max_partitions_per_insert_block": 0,
     # An insert into a table of all shards is answered once it lies on them.
     "insert_distributed_sync": 1,
     # Rows are read where they were stored: another replica may not have them yet.
