@@ -292,13 +292,32 @@ def test_the_next_purge_deletes_what_the_last_one_hid(store: ClickHouseStore) ->
     assert stored == left < 200
 
 
-@pytest.mark.usefixtures("cut_short")
 def test_nothing_is_stored_among_rows_that_are_being_deleted(store: ClickHouseStore) -> None:
+    store.record(make_records(200, days=60))
+    oldest = min(row["created_at"] for row in raw_rows(store))
+    running = store.purge(Purge(MIDNIGHT - 30 * DAY), batch=10)
+    next(running)
+
     with pytest.raises(Unavailable, match="being deleted"):
-        store.record([make_record(created_at=MIDNIGHT - 58 * DAY)])
+        store.record([make_record(created_at=oldest - 1)])
 
     record(store, {"created_at": MIDNIGHT, "content": "of today"})
     assert "of today" in contents(raw_rows(store))
+    list(running)
+
+
+@pytest.mark.usefixtures("cut_short")
+def test_rows_that_a_killed_purge_hid_are_deleted_once_they_are_in_the_way(
+    store: ClickHouseStore,
+) -> None:
+    left = store.count_all()
+
+    store.record([make_record(created_at=MIDNIGHT - 58 * DAY, content="late")])
+
+    assert store.count_all() == left + 1
+    assert contents(raw_rows(store)).count("late") == 1
+    [(stored,)] = store.sessions.rows("SELECT count() FROM log_records")
+    assert stored == left + 1
 
 
 def test_it_is_told_that_rows_are_not_archived_or_backed_up(store: ClickHouseStore, tmp_path: Path) -> None:

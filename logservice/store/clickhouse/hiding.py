@@ -9,11 +9,22 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Executable, delete, insert, select
 
+from ...errors import Unavailable
+from ..jobs import Claim
 from ..prepared import Reader, prepared
 from ..tables import marks
 from .selecting import Hidden
 
 _NAME = "hidden rows"
+#: What whoever changes it has alone.
+CLAIM = Claim("hidden rows")
+
+
+class BeingDeleted(Unavailable):
+    """Rows were to be stored among some that are hidden."""
+
+    def __init__(self) -> None:
+        super().__init__("rows of that time are being deleted; try again when that is done", retry_after=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,13 @@ class Hiding:
         connection.execute(delete(marks).where(marks.c.name == _NAME))
         said = orjson.dumps(state).decode()
         connection.execute(insert(marks).values(name=_NAME, owner="", expires_at=0, progress=said))
+
+
+def hide_nothing(connection: Connection, *, since: int) -> None:
+    """Write down that nothing is hidden any more, unless something else is since a number of changes."""
+    found = Hiding.read(connection)
+    if found.number == since:
+        found.hide(connection, None)
 
 
 @prepared

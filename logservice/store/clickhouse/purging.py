@@ -27,7 +27,7 @@ from ..retention import Purge
 from ..rollups import Sums
 from ..tables import DIMENSIONS, MEASURES
 from . import pages
-from .hiding import Hiding
+from .hiding import CLAIM, Hiding
 from .selecting import Hidden, Selection, Shape
 from .tables import records
 
@@ -92,7 +92,7 @@ class RowsRun(Run):
             Hiding.read(connection).hide(connection, gone)
             return number, self._note(connection, number)
 
-        claims = [retention.CLAIM, *span_claims(span)]
+        claims = [retention.CLAIM, CLAIM, *span_claims(span)]
         done: tuple[int, Progress] = self._store.write(work, claims=claims, is_long=True)
         return done
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, select
 
-from ...errors import Unavailable
 from .. import idempotency, identities, ids, kept_ids, kept_usage, recording
 from ..dialects import Dialect
 from ..filters import OneOf, chunks
@@ -23,6 +22,7 @@ from ..kept_ids import TOLD_APART, Facts
 from ..prepared import prepared
 from ..recording import Post
 from ..records import Record
+from .hiding import BeingDeleted
 from .ids import KNOWN_SECONDS, Ids
 from .selecting import Hidden
 from .sessions import Sessions
@@ -102,9 +102,7 @@ class Recorder:
         if not new:
             return Block([], token)
         if hidden is not None and any(hidden.may_hold(one.second, one.row["type"]) for one in new):
-            raise Unavailable(
-                "rows of that time are being deleted; try again when that is done", retry_after=5
-            )
+            raise BeingDeleted
         rows = [record.whose.copy() for record in new if record.whose is not None]
         if len(rows) < len(new):
             # Ids given to people here would be given again if this transaction were lost, and the block not.

@@ -31,7 +31,7 @@ from ..store import alone
 from ..vitals import Vitals
 from . import pages
 from .checking import RowsCheck
-from .hiding import Hiding
+from .hiding import CLAIM, BeingDeleted, Hiding, hide_nothing
 from .purging import RowsRun
 from .readings import ATTEMPTS, EVERY, RowReadings
 from .recording import Recorder, Stored
@@ -62,12 +62,15 @@ class ClickHouseStore(RowReadings):
 
     def close(self) -> None:
         """Finish what was accepted, give the number of this process back, and let go of both databases."""
-        super().close()
+        self.dialect.close(self._finish)
+        self.sessions.dispose()
+
+    def _finish(self) -> None:
+        self.writer.close()
         if self._recorder.ids.is_leased:
             # If that fails, the lease expires by itself.
             with suppress(Unavailable):
                 self._give_back_number()
-        self.sessions.dispose()
 
     def _give_back_number(self) -> None:
         """Give the number of this process back, in a transaction that nobody waits for and nothing counts."""
@@ -108,7 +111,7 @@ class ClickHouseStore(RowReadings):
     # -- recording -----------------------------------------------------------------------------------------
 
     def _write(self, work: Any, item: Any, claims: Iterable[Claim], *, is_long: bool = False) -> Any:
-        """Do work in a transaction, after those who are unknown in it were registered in one of their own."""
+        """Do work in a transaction, once who is unknown in it is registered and nothing is in its way."""
         claims = [*claims]
         for _ in range(ATTEMPTS):
             try:
@@ -118,6 +121,11 @@ class ClickHouseStore(RowReadings):
                 rows = super()._write(partial(alone, register), None, [accounts.CLAIM])
                 for record, row in zip(error.records, rows, strict=True):
                     record.whose = row
+            except BeingDeleted:
+                # A purge that was killed leaves rows hidden, and nobody may come to delete them.
+                if under_way(self) is not None:
+                    raise
+                self.delete_hidden()
         raise Unavailable("users are being changed; try again", retry_after=1)
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
@@ -201,12 +209,12 @@ class ClickHouseStore(RowReadings):
 
     def delete_hidden(self) -> None:
         """Delete the rows that are hidden, and then hide none."""
-        hidden = self._hiding().hidden
-        if hidden is None:
+        found = self._hiding()
+        if found.hidden is None:
             return
         with self._failing_clearly():
-            self.sessions.command(self._deletion(hidden))
-        self.write(_hide_nothing)
+            self.sessions.command(self._deletion(found.hidden))
+        self.write(partial(hide_nothing, since=found.number), claims=[CLAIM])
 
     def _deletion(self, hidden: Hidden) -> str:
         stored = f"{quoted(self.layout.database)}.{quoted(self.layout.stored)}{self.layout.everywhere}"
@@ -244,10 +252,6 @@ _MISSING = ("UNKNOWN_TABLE", "UNKNOWN_DATABASE")
 def _touch(reader: Reader) -> None:
     """Read nothing of the table, which fails where it is missing or lacks a column."""
     _nothing(reader, {})
-
-
-def _hide_nothing(connection: Connection) -> None:
-    Hiding.read(connection).hide(connection, None)
 
 
 @prepared
