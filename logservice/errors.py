@@ -36,10 +36,14 @@ class Unavailable(LogServiceError):
 
     The caller may try again after `retry_after` seconds. Nothing of the failed operation was stored, unless
     the connection was lost during its commit; an Idempotency-Key keeps what is repeated from counting twice.
-    `detail` is what the database says, for whoever runs the service and nobody else.
+    `detail` is what the database says, for whoever runs the service and nobody else. With `meets_all` any
+    work would meet it just now, and may have been done all the same: it is not tried again piece by piece.
     """
 
-    def __init__(self, message: str, *, retry_after: int = 1, detail: str = "") -> None:
+    def __init__(
+        self, message: str, *, retry_after: int = 1, detail: str = "", meets_all: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.detail = detail
+        self.meets_all = meets_all

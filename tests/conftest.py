@@ -139,7 +139,8 @@ def clean_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+# Not for the session: modules have an `engine_name` of their own, which would not end what another one began.
+@pytest.fixture(scope="module")
 def lend(engine_name: str, request: pytest.FixtureRequest) -> Lend:
     """Lend a database without rows; SQLite's is a file in the folder that is given.
 

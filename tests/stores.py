@@ -40,7 +40,7 @@ def rows_on_clickhouse(store: ClickHouseStore, fields: Sequence[str]) -> list[di
     where = ""
     if hidden is not None:
         of_type = "" if hidden.type is None else f"AND type = {hidden.type}"
-        where = f"WHERE NOT (created_at >= {hidden.low} AND created_at < {hidden.high} {of_type})"
+        where = f"WHERE NOT (id >= {hidden.low} AND id < {hidden.high} {of_type})"
     store.be_ready()
     statement = f"SELECT {asked} FROM {quoted(records.name)} {where} ORDER BY id"
     found = store.sessions.rows(statement)

@@ -56,17 +56,20 @@ class Sorted(NamedTuple):
     displaced: set[int]
 
 
-def sorted_out(there: There, new: Sequence[Record], rows: Sequence[Row]) -> Sorted:
+def sorted_out(
+    there: There, new: Sequence[Record], rows: Sequence[Row], *, there_too: bool = False
+) -> Sorted:
     """Sort rows by the ids they are stored under.
 
-    Rows that are there already are left out; so are those that a batch holds twice.
+    Rows that are there already are left out; so are those that a batch holds twice. With `there_too` they are
+    among those that are back: what was to be done with those may have been lost.
     """
     wanted = {record.row_id for record in new if record.row_id is not None}
     if not wanted:
         return Sorted([], list(rows), [record.second for record in new], [], set())
     taken = there.taken(wanted)
     wanted -= taken.keys()
-    kept, others, seconds, displaced = [], [], [], []
+    kept, others, seconds, displaced, again = [], [], [], [], []
     for record, row in zip(new, rows, strict=True):
         facts = facts_of(row)
         if record.row_id is None:
@@ -77,7 +80,9 @@ def sorted_out(there: There, new: Sequence[Record], rows: Sequence[Row]) -> Sort
         elif record.row_id in wanted:
             wanted.discard(record.row_id)
             kept.append(row | {"id": record.row_id})
-    back = kept.copy()
+        elif there_too:
+            again.append(row | {"id": record.row_id})
+    back = [*kept, *again]
     for second, row in _not_there(there, displaced):
         back.append(row)
         others.append(row.copy())

@@ -21,16 +21,18 @@ from .tables import records
 _columns = itemgetter(*(column.name for column in records.c))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Post:
     """Clean records to be stored, all or none, and what the producer is to be answered.
 
-    With an idempotency key seen before nothing is stored and the answer of that time counts.
+    With an idempotency key seen before nothing is stored and the answer of that time counts. `is_stored` is
+    true where the rows lie in a place of their own, and the transaction around that is tried again.
     """
 
     records: Sequence[Record]
     answer: str = ""
     key: IdempotencyKey | None = None
+    is_stored: bool = False
 
     def claims(self) -> Iterator[Claim]:
         """Yield what must not change meanwhile: the weeks of the rows, and whether the key was used."""

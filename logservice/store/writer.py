@@ -258,7 +258,7 @@ class GroupCommitWriter:
             try:
                 self._in_transaction(jobs, self._together)
             except _WorkFailed as failure:
-                if len(jobs) == 1 or self._writing.meets_all(failure.error):
+                if len(jobs) == 1 or self._meets_all(failure.error):
                     raise
                 if not self._writing.one_writer:
                     for job in jobs:
@@ -276,6 +276,10 @@ class GroupCommitWriter:
                 job.done.set()
             if done:
                 self._tell(done, began)
+
+    def _meets_all(self, error: Exception) -> bool:
+        said = isinstance(error, Unavailable) and error.meets_all
+        return said or self._writing.meets_all(error)
 
     def _in_transaction(self, jobs: list[Job], do: Callable[[Connection, Sequence[Job]], None]) -> None:
         if not jobs:

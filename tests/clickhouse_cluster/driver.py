@@ -25,6 +25,8 @@ from tests.clickhouse_cluster.servers import Cluster, Node, Refused, eventually
 UNKNOWN_SETTINGS = (
     # A name that is both a column's and what is selected means the latter: sums are selected by others.
     "prefer_column_name_to_alias",
+    # It gathers no blocks of its own.
+    "async_insert",
     # A block holds rows of any number of months in any case.
     "max_partitions_per_insert_block",
     # A deletion is answered before it is done: the driver waits for it.

@@ -36,7 +36,7 @@ def test_the_engine_of_today_reads_what_servers_of_a_cluster_are_told(
     clickhouse: clickhouse_engine.Engine, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = list(store.layout.statements())
-    monkeypatch.setattr(store.sessions, "command", told.append)
+    monkeypatch.setattr(store.sessions, "command", lambda statement, **_: told.append(statement))
     store.record([make_record(created_at=MIDNIGHT - 20 * DAY), make_record()])
     list(store.purge(Purge(MIDNIGHT - 14 * DAY)))
     list(store.purge(Purge(NOW, log_type=2)))

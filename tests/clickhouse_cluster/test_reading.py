@@ -154,7 +154,7 @@ def test_the_highest_ids_of_a_slice_are_those_of_all_shards(cluster: Cluster, st
         ]
     )
     rows = all_rows(cluster, store)
-    values = {"seconds": tuple(seconds[:2]), "low": seconds[0], "high": seconds[1], "number": 0}
+    values = {"seconds": tuple(seconds[:2]), "low": seconds[0], "high": seconds[1], "number": 15}
 
     found = store.sessions.read(lambda reader: process_ids._highest_of(reader, values))
     none = store.sessions.read(lambda reader: process_ids._highest_of(reader, values | {"number": 1}))
@@ -174,4 +174,4 @@ def test_another_process_of_that_number_goes_on_behind_all_shards(
         one.close()
         places = [row_id - ids.first_id(MIDNIGHT) for row_id in row_ids(all_rows(cluster, one))]
 
-    assert places == [0, 1, 2, 3, 4, 5]
+    assert places == [15 * process_ids.SLICE + place for place in range(6)]

@@ -35,6 +35,8 @@ from tests.store_rows import (
     row_ids,
 )
 
+#: The beginning of the month that follows the one that `cut_short` hides.
+FIRST_KEPT = 1_696_118_400
 pytestmark = pytest.mark.parametrize(
     "engine_name", [pytest.param("clickhouse", marks=pytest.mark.clickhouse)], indirect=True, scope="session"
 )
@@ -91,7 +93,7 @@ def test_a_second_of_long_ago_goes_on_where_another_process_of_that_number_stopp
 
     rows = raw_rows(second)
     assert contents(rows) == ["first", "second", "third"]
-    assert {row["id"] >> process_ids.SLICE.bit_length() - 1 & 15 for row in rows} == {0}
+    assert {row["id"] >> process_ids.SLICE.bit_length() - 1 & 15 for row in rows} == {15}
 
 
 def test_a_second_ahead_goes_on_as_well(open_store: OpenStore) -> None:
@@ -195,6 +197,52 @@ def test_a_block_may_span_many_years_and_seconds(store: ClickHouseStore) -> None
     assert len({*row_ids(raw_rows(store))}) == 30_010
 
 
+def test_posts_beside_others_that_are_tried_again_are_stored_once(store: ClickHouseStore) -> None:
+    """Those who are new have to be registered first, in the middle of what others are stored with."""
+    names = [f"new {place // 4}" if place % 4 == 0 else "alice" for place in range(200)]
+
+    outcomes = at_once(
+        [
+            lambda some=names[start::8]: [store.record([make_record(username=name)]) for name in some]
+            for start in range(8)
+        ]
+    )
+
+    assert [outcome for some in outcomes for outcome in some] == [""] * 200
+    assert store.count_all() == 200
+
+
+def test_where_an_answer_is_lost_nobody_of_its_block_is_told_that_all_is_well(
+    store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record([make_record(content="before")])
+    insert = store.sessions.insert
+
+    def insert_and_lose(*block: Any, **how: Any) -> None:
+        insert(*block, **how)
+        raise store.sessions.driver.OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.sessions, "insert", insert_and_lose)
+        posts = [lambda place=place: store.record([make_record(content=str(place))]) for place in range(6)]
+        outcomes = at_once(posts)
+
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
+    assert sorted(contents(raw_rows(store))) == [*"012345", "before"]
+
+
+def test_a_post_too_large_for_a_second_leaves_its_room_to_others(
+    store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_ids, "SLICE", 2)
+    with pytest.raises(InvalidValue, match="no room"):
+        store.record([make_record(created_at=NOW)] * 3)
+
+    store.record([make_record(created_at=NOW)] * 2)
+
+    assert store.count_all() == 2
+
+
 def test_posts_of_many_threads_gather_in_few_blocks(store: ClickHouseStore) -> None:
     at_once([lambda: store.record([make_record()]) for _ in range(40)])
 
@@ -280,6 +328,7 @@ def test_rows_of_a_purge_that_was_killed_are_gone_for_all_who_ask(
     [(stored,)] = store.sessions.rows("SELECT count() FROM log_records")
     assert stored == 200
     assert asked.statistics(SITE, Filters(), ids.between(0, edge - 1), asked=2)["requests"] == 0
+    assert edge >= FIRST_KEPT
 
 
 @pytest.mark.usefixtures("cut_short")
@@ -304,6 +353,22 @@ def test_nothing_is_stored_among_rows_that_are_being_deleted(store: ClickHouseSt
     record(store, {"created_at": MIDNIGHT, "content": "of today"})
     assert "of today" in contents(raw_rows(store))
     list(running)
+
+
+def test_a_purge_that_was_taken_for_killed_hides_nothing_that_came_since(open_store: OpenStore) -> None:
+    now = [float(NOW)]
+    store, other = open_store(clock=lambda: now[0]), open_store(clock=lambda: now[0])
+    store.record(make_records(100, days=20, type=2, quota=10))
+    before = store.statistics(SITE, ALL, EVER, asked=2)["quota"]
+    oldest = min(row["created_at"] for row in raw_rows(store))
+    running = store.purge(Purge(MIDNIGHT, keep_usage=True), batch=10)
+    next(running)
+    now[0] += 61
+    other.record([make_record(created_at=oldest, quota=1000)])
+
+    list(running)
+
+    assert other.statistics(SITE, ALL, EVER, asked=2)["quota"] == before + 1000
 
 
 @pytest.mark.usefixtures("cut_short")

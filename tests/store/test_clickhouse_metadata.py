@@ -1,12 +1,15 @@
-"""Rows on ClickHouse and their metadata on PostgreSQL, as several machines share them."""
+"""Rows on ClickHouse and their metadata: on PostgreSQL, as several machines share them, or amiss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from logservice.errors import Unavailable
 from logservice.store import ids
 from logservice.store.clickhouse.store import ClickHouseStore
 from logservice.store.idempotency import IdempotencyKey
@@ -82,3 +85,31 @@ def test_rows_that_arrive_beside_a_purge_on_another_machine_are_counted_right(st
 
     assert all(row["created_at"] >= MIDNIGHT - 10 * DAY for row in raw_rows(other))
     assert one.statistics(SITE, ALL, EVER, asked=2)["quota"] == quota
+
+
+def test_tables_are_made_once_the_server_is_back(clickhouse: Engine, tmp_path: Path) -> None:
+    with closing(open_log(clickhouse.url("new_one"), tmp_path)) as store:
+        assert isinstance(store, ClickHouseStore)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(store.sessions, "_connected", _away(store))
+            with pytest.raises(Unavailable, match="does not answer"):
+                store.count_all()
+
+        assert store.count_all() == 0
+        store.sessions.create(["DROP DATABASE new_one SYNC"])
+
+
+def _away(store: ClickHouseStore) -> Any:
+    def connected(**_: Any) -> None:
+        raise store.sessions.driver.OperationalError("refused")
+
+    return connected
+
+
+def test_metadata_with_rows_of_their_own_are_refused(clickhouse: Engine, tmp_path: Path) -> None:
+    with closing(open_log("sqlite:///logservice.db", tmp_path)) as plain:
+        plain.record([make_record()])
+
+    refused = pytest.raises(Unavailable, match="LOGSERVICE_META_URL names a log with rows of its own")
+    with clickhouse.lent() as url, closing(open_log(url, tmp_path)) as store, refused:
+        store.record([make_record()])

@@ -47,7 +47,7 @@ def test_a_url_that_cannot_be_read_is_refused(url: str, message: str) -> None:
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     store = open_log("clickhouse://127.0.0.1:1/logs", tmp_path)
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(Unavailable, match="ClickHouse does not answer"):
         store.count_all()
 
 

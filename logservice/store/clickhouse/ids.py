@@ -7,7 +7,8 @@ which another process of the same number may have used, it asks for the highest 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -59,7 +60,7 @@ class Ids:
         self._next: dict[int, int] = {}
 
     def assign(
-        self, connection: Connection, seconds: Sequence[int], *, beside: Iterable[int] = (), now: int
+        self, connection: Connection, seconds: Sequence[int], *, beside: Collection[int] = (), now: int
     ) -> list[int]:
         """Return an unused id for each second, in order. Raises InvalidValue when a second is full.
 
@@ -70,16 +71,36 @@ class Ids:
         self._forget(now)
         self._look_up({second for second in seconds if second < self._since}, number)
         for row_id in beside:
-            if _process(row_id) == number:
+            if process_of_id(row_id) == number:
                 self._know(ids.second_of(row_id), row_id)
+        places = {
+            second: self._places(second, wanted, number, beside)
+            for second, wanted in Counter(seconds).items()
+        }
         found = []
         for second in seconds:
-            place = self._next.get(second, 0)
-            if place >= SLICE:
-                raise InvalidValue(f"created_at: second {second} has no room for more rows of one process")
-            self._next[second] = place + 1
+            place = next(places[second])
+            self._next[second] = max(self._next.get(second, 0), place + 1)
             found.append(ids.first_id(second) + (number << _SLICE_BITS) + place)
         return found
+
+    def _places(self, second: int, wanted: int, number: int, beside: Collection[int]) -> Iterator[int]:
+        """Return free places in our slice of a second, in order: behind those that are taken, or between.
+
+        Rows that keep the id they had elsewhere may lie anywhere. Raises InvalidValue if there are too few.
+        """
+        following = self._next.get(second, 0)
+        if following + wanted <= SLICE:
+            return iter(range(following, SLICE))
+        values = {"second": second, "number": number}
+        taken = {row_id for (row_id,) in self._sessions.read(lambda reader: _ids_of(reader, values))}
+        taken |= {row_id for row_id in beside if ids.second_of(row_id) == second}
+        free = sorted(
+            {*range(SLICE)} - {_place(row_id) for row_id in taken if process_of_id(row_id) == number}
+        )
+        if len(free) < wanted:
+            raise InvalidValue(f"created_at: second {second} has no room for more rows of one process")
+        return iter(free)
 
     @property
     def is_leased(self) -> bool:
@@ -117,7 +138,8 @@ class Ids:
         every = connection.execute(select(marks.c.name, marks.c.expires_at))
         known = {row.name: row.expires_at for row in every}
         lease = {"owner": self._owner, "expires_at": now + LEASE_SECONDS}
-        for number in range(PROCESSES):
+        # From the last one down: ids of SQLite begin with the first, and can mostly be kept beside ours.
+        for number in reversed(range(PROCESSES)):
             name = _name(number)
             expires = known.get(name)
             if expires is None:
@@ -160,8 +182,16 @@ class Ids:
                 self._know(second, row_id)
 
 
-def _process(row_id: int) -> int:
+def process_of_id(row_id: int) -> int:
+    """Return the number of the process that an id would be one of."""
     return row_id % ids.SEQUENCES >> _SLICE_BITS
+
+
+def leased(connection: Connection, now: int) -> frozenset[int]:
+    """Return the numbers that processes have."""
+    names = {_name(number): number for number in range(PROCESSES)}
+    lasting = select(marks.c.name).where(marks.c.name.in_(names), marks.c.expires_at > now)
+    return frozenset(names[name] for name in connection.scalars(lasting))
 
 
 def _name(number: int) -> str:
@@ -195,3 +225,9 @@ def _highest_of() -> Executable:
     second = records.c.created_at
     inside = (second >= bindparam("low"), second <= bindparam("high"))
     return _highest(*inside, second.op("IN", is_comparison=True)(bindparam("seconds")))
+
+
+@prepared
+def _ids_of() -> Executable:
+    mine: Any = process_of(records.c.id) == bindparam("number", type_=BigInteger)
+    return select(records.c.id).where(records.c.created_at == bindparam("second"), mine)

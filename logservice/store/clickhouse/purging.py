@@ -47,13 +47,16 @@ class RowsRun(Run):
         super().__init__(store, purge)
         self._rows_store = store
         self._most = most
+        # The number of changes of what is hidden, as this purge left it.
+        self._number = -1
+        # The id from which on rows are hidden.
+        self._low = 0
 
     def _rows(self) -> Iterator[int]:
         self._rows_store.delete_hidden()
         for month in self._months():
-            began = month.low
             for span in self._steps(month):
-                rows, self._progress = self._hide(IdRange(began, span.high), span)
+                rows, self._progress = self._hide(span)
                 yield rows
             self._rows_store.delete_hidden()
             self._renew()
@@ -80,7 +83,7 @@ class RowsRun(Run):
         found = self._rows_store.sessions.read(read)
         return found[0][0] if found else None
 
-    def _hide(self, hidden: IdRange, span: IdRange) -> tuple[int, Progress]:
+    def _hide(self, span: IdRange) -> tuple[int, Progress]:
         """Count rows that are not hidden yet, keep their usage if it stays, and hide them as well."""
 
         def work(connection: Connection) -> tuple[int, Progress]:
@@ -88,8 +91,12 @@ class RowsRun(Run):
             number = self._rows_store.sessions.read(lambda reader: pages.count(reader, rows))
             if self._purge.keep_usage:
                 self._keep(connection, rows)
-            gone = Hidden(hidden.low, hidden.high, self._purge.log_type)
-            Hiding.read(connection).hide(connection, gone)
+            found = Hiding.read(connection)
+            # What this purge hid before may have been deleted, and others stored in its place.
+            if found.hidden is None or found.number != self._number:
+                self._low = span.low
+            found.hide(connection, Hidden(self._low, span.high, self._purge.log_type))
+            self._number = found.number + 1
             return number, self._note(connection, number)
 
         claims = [retention.CLAIM, CLAIM, *span_claims(span)]

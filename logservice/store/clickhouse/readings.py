@@ -240,9 +240,9 @@ class RowReadings(LogStore):
     def _unavailable(self, error: Exception) -> Unavailable:
         detail = "; ".join(str(error).split("\n")[:2])
         is_away = isinstance(error, self.sessions.driver.OperationalError) and error.code is None
-        message = f"{self.sessions.place.shown} {'does not answer' if is_away else 'could not do it'}"
-        log.error("%s (%s)", message, detail)
-        return Unavailable(message, retry_after=5, detail=detail)
+        message = f"ClickHouse {'does not answer' if is_away else 'could not do it'}"
+        log.error("%s: %s (%s)", self.sessions.place.shown, message, detail)
+        return Unavailable(message, retry_after=5, detail=detail, meets_all=True)
 
 
 @prepared

@@ -10,11 +10,11 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, select
 
+from ...errors import Conflict
 from .. import idempotency, identities, ids, kept_ids, kept_usage, recording
 from ..dialects import Dialect
 from ..filters import OneOf, chunks
@@ -23,7 +23,7 @@ from ..prepared import prepared
 from ..recording import Post
 from ..records import Record
 from .hiding import BeingDeleted
-from .ids import KNOWN_SECONDS, Ids
+from .ids import KNOWN_SECONDS, Ids, leased, process_of_id
 from .selecting import Hidden
 from .sessions import Sessions
 from .tables import COLUMNS, KINDS, records
@@ -50,25 +50,34 @@ class Recorder:
     def store(
         self, connection: Connection, posts: Sequence[Post], *, now: int, hidden: Hidden | None
     ) -> list[str | Exception]:
-        """Store posts together and return the answer of each, or what is wrong with it."""
+        """Store posts together and return the answer of each, or what is wrong with it.
+
+        A post with a key is a block, for it is known by that again; all others are one together. A block that
+        is stored stays, whatever becomes of the transaction, and is not stored again where that is repeated.
+        """
         outcomes: list[str | Exception] = []
         new: list[Post] = []
+        blocks: list[tuple[Block, Sequence[Post]]] = []
         for post in posts:
             outcome = recording.earlier(connection, post, new, now=now)
             outcomes.append(post.answer if outcome is None else outcome)
             if outcome is None:
                 new.append(post)
-        keyed = [post for post in new if post.key is not None]
-        block = partial(self._block, connection, now=now, hidden=hidden)
-        blocks = [block(post.records, token_of(post, now=now)) for post in keyed]
-        for post in keyed:
+        for post in new:
             if post.key is not None:
                 idempotency.remember(connection, post.key, post.answer, now=now)
-        others = [record for post in new if post.key is None for record in post.records]
-        # Last the block that would be another one if all of this were done again.
-        blocks.append(block(others, secrets.token_hex(16)))
-        for one in blocks:
-            self.send(one)
+        left = [post for post in new if not post.is_stored]
+        for group in [
+            *([post] for post in left if post.key is not None),
+            [post for post in left if post.key is None],
+        ]:
+            rows = [record for post in group for record in post.records]
+            token = token_of(group[0], now=now) if group else ""
+            blocks.append((self._block(connection, rows, token, now=now, hidden=hidden), group))
+        for block, stored in blocks:
+            self.send(block)
+            for post in stored:
+                post.is_stored = True
         return outcomes
 
     def insert(
@@ -107,7 +116,7 @@ class Recorder:
         if len(rows) < len(new):
             # Ids given to people here would be given again if this transaction were lost, and the block not.
             rows = identities.resolve(connection, self._metadata, new, may_register=False)
-        found = kept_ids.sorted_out(Stored(self._sessions, now - KNOWN_SECONDS), new, rows)
+        found = kept_ids.sorted_out(self._stored(connection, now), new, rows, there_too=True)
         kept_usage.take_back(connection, self._metadata, found.back, displaced=found.displaced)
         kept = [row["id"] for row in found.kept]
         assigned = self.ids.assign(connection, found.seconds, beside=kept, now=now) if found.seconds else []
@@ -119,6 +128,9 @@ class Recorder:
             folded = row["content"].casefold()
             row["folded"] = "" if folded == row["content"] else folded
         return Block(every, token)
+
+    def _stored(self, connection: Connection, now: int) -> Stored:
+        return Stored(self._sessions, now - KNOWN_SECONDS, leased(connection, now))
 
 
 def token_of(post: Post, *, now: int) -> str:
@@ -136,20 +148,33 @@ def token_of(post: Post, *, now: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The rows that are stored already; seconds from `recent` on belong to the processes that write."""
+    """The rows that are stored already.
+
+    Ids of seconds from `recent` on, in the slices of processes with a number that is `leased`, may be given
+    out just now.
+    """
 
     sessions: Sessions
-    recent: int
+    recent: int = ids.MAX_SECOND
+    leased: frozenset[int] = frozenset()
 
     def taken(self, row_ids: Iterable[int]) -> dict[int, Facts]:
-        """Return what is known of rows by their ids; nobody may keep the id of a recent second."""
-        found: dict[int, Facts] = {row_id: () for row_id in row_ids if ids.second_of(row_id) >= self.recent}
+        """Return what is known of rows by their ids. Raises Conflict for free ones that may be given out."""
+        found: dict[int, Facts] = {}
         for some in chunks(row_ids):
             form = OneOf.fitting(some)
             values = form.values("id", some) | _seconds(some[0], some[-1])
             rows = self.sessions.read(lambda reader: _by_ids(reader, values, form))  # noqa: B023
             found |= {row_id: tuple(facts) for row_id, *facts in rows}
+        if any(self._may_be_given(row_id) for row_id in {*row_ids} - found.keys()):
+            raise Conflict(
+                "rows of the last ten minutes have ids that may be given out just now; import them again in "
+                "ten minutes"
+            )
         return found
+
+    def _may_be_given(self, row_id: int) -> bool:
+        return ids.second_of(row_id) >= self.recent and process_of_id(row_id) in self.leased
 
     def of_second(self, second: int) -> Counter[Facts]:
         """Count what the rows of a second say."""

@@ -24,10 +24,16 @@ log = logging.getLogger("logservice")
 _KEPT, _MORE = 4, 28
 #: Seconds until a node has to take a connection, and to have answered.
 _CONNECT_SECONDS, ANSWER_SECONDS = 3, 30
+# What is deleted may lie in very many parts.
+_PATIENT_SECONDS = 900
 #: What statements are run with. Names are those of columns before they are those of what is selected.
 _SETTINGS = {
     "prefer_column_name_to_alias": 1,
     "insert_deduplicate": 1,
+    # Our own blocks are gathered already, and those of the server would be known by other tokens.
+    "async_insert": 0,
+    # Names of models that hold a keyword may be thousands.
+    "max_query_size": 16 * 2**20,
     # A block may hold rows of any number of months.
     "max_partitions_per_insert_block": 0,
     # An insert into a table of all shards is answered once it lies on them.
@@ -59,9 +65,16 @@ class Sessions:
         """Do work that reads, on another node where one has failed."""
         return self._tried(lambda connection: work(Snapshot(self.dialect, connection)))
 
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-        self._tried(lambda connection: _client(connection).command(statement))
+    def command(self, statement: str, *, patiently: bool = False) -> None:
+        """Run a statement that returns nothing; one that may take minutes is waited for `patiently`."""
+        if not patiently:
+            self._tried(lambda connection: _client(connection).command(statement))
+            return
+        connection = self._connected(answer_seconds=_PATIENT_SECONDS)
+        try:
+            connection.client.command(statement)
+        finally:
+            connection.close()
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement without parameters and return its rows."""
@@ -127,6 +140,8 @@ class Sessions:
                 return work(connection)
             except self.driver.OperationalError as error:
                 connection.invalidate()
+                # Others that were kept may be of the same node.
+                self.dispose()
                 if attempt == attempts or getattr(error, "code", None) is not None:
                     raise
                 log.warning("a node of ClickHouse does not answer, and another one is asked (%s)", error)
@@ -137,16 +152,16 @@ class Sessions:
     def _new_pool(self) -> QueuePool:
         return QueuePool(self._connected, pool_size=_KEPT, max_overflow=_MORE, timeout=self.waiting_time)
 
-    def _connected(self, *, in_database: bool = True) -> Any:
+    def _connected(self, *, in_database: bool = True, answer_seconds: int = ANSWER_SECONDS) -> Any:
         """Connect with the next node that answers; the database that is meant has to be there."""
-        connection = self._opened()
+        connection = self._opened(answer_seconds)
         for name, value in _SETTINGS.items():
             connection.client.set_client_setting(name, value)
         if in_database:
             connection.client.database = self.place.database
         return connection
 
-    def _opened(self) -> Any:
+    def _opened(self, answer_seconds: int) -> Any:
         place = self.place
         if place.folder is not None:
             place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -159,7 +174,7 @@ class Sessions:
                     host=host,
                     port=port,
                     connect_timeout=_CONNECT_SECONDS,
-                    send_receive_timeout=ANSWER_SECONDS,
+                    send_receive_timeout=answer_seconds,
                     autogenerate_session_id=False,
                     **place.options,
                 )

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Executable, func, literal_column, select
 
 from ...errors import InvalidValue, Unavailable
-from .. import accounts, identities, ids, kept_ids, schema
+from .. import accounts, identities, ids, kept_ids, schema, tables
 from ..dialects import Space
 from ..filters import Filters
 from ..identities import Unregistered
@@ -57,8 +57,11 @@ class ClickHouseStore(RowReadings):
     def create(self, *, partitioned: bool = False) -> None:
         """Create what is missing of both databases; rows lie in partitions of a month in any case."""
         super().create()
+        # Not before the rows have their table as well.
+        self._ready = False
         with self._failing_clearly():
             self.sessions.create(self.layout.statements())
+        self._ready = True
 
     def close(self) -> None:
         """Finish what was accepted, give the number of this process back, and let go of both databases."""
@@ -92,17 +95,24 @@ class ClickHouseStore(RowReadings):
             self.sessions.read(_touch)
 
     def _create_once(self) -> None:
-        was_ready = self._ready
+        if self._ready:
+            return
         super()._create_once()
-        if not was_ready:
-            with self._failing_clearly():
-                self._create_rows()
+        self._ready = False
+        with self._failing_clearly(), self.dialect.reading() as connection:
+            if connection.scalar(select(tables.records.c.id).limit(1)) is not None:
+                raise Unavailable(
+                    "LOGSERVICE_META_URL names a log with rows of its own, which would count beside those on "
+                    "ClickHouse; name another database, or purge them"
+                )
+            self._create_rows()
+        self._ready = True
 
     def _create_rows(self) -> None:
         try:
             self.sessions.read(_touch)
         except self.sessions.driver.DatabaseError as error:
-            if getattr(error, "name", None) not in _MISSING:
+            if not any(name in str(error) for name in _MISSING):
                 raise
             if not self._auto_create:
                 raise Unavailable(schema.wrong(schema.State.EMPTY)) from None
@@ -144,7 +154,7 @@ class ClickHouseStore(RowReadings):
         """Whether the log has a row that says the same as a record."""
         self._prepare()
         with self._failing_clearly():
-            return kept_ids.is_there(Stored(self.sessions, 0), record)
+            return kept_ids.is_there(Stored(self.sessions), record)
 
     # -- figures -------------------------------------------------------------------------------------------
 
@@ -213,7 +223,7 @@ class ClickHouseStore(RowReadings):
         if found.hidden is None:
             return
         with self._failing_clearly():
-            self.sessions.command(self._deletion(found.hidden))
+            self.sessions.command(self._deletion(found.hidden), patiently=True)
         self.write(partial(hide_nothing, since=found.number), claims=[CLAIM])
 
     def _deletion(self, hidden: Hidden) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, MetaData, Table, Text, func, literal_column
 from sqlalchemy.types import TypeEngine
 
-from .. import ids, tables
+from .. import idempotency, ids, tables
 from ..buckets import QUARTER
 
 
@@ -152,7 +152,8 @@ class Layout:
             place = f"/clickhouse/tables/{{shard}}/{self.database}/{records.name}"
             engine, window = (
                 f"ReplicatedMergeTree('{place}', '{{replica}}')",
-                f"replicated_deduplication_window = {REMEMBERED_BLOCKS}",
+                f"replicated_deduplication_window = {REMEMBERED_BLOCKS}, "
+                f"replicated_deduplication_window_seconds = {2 * idempotency.REMEMBERED}",
             )
         return (
             f"CREATE TABLE IF NOT EXISTS {self._named(self.stored)}{self.everywhere} "

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Executable, bindparam, func, literal_column, or_, select
 
-from .. import intervals, stats
+from .. import ids, intervals, stats
+from ..ids import IdRange
 from ..intervals import Step
 from ..prepared import Reader, prepared
 from ..usage import FIGURES, SIZES, Grouping, Usage, too_many
@@ -85,6 +86,9 @@ def of_rows(
 ) -> Groups:
     """Return the usage of some rows; with `is_all` it is not that of more groups than are wanted."""
     found = Groups(grouping)
+    if steps:
+        # Rows that are new since the intervals were made lie behind them.
+        rows = rows.within(IdRange(ids.first_id(steps[0].start), ids.first_id(steps[-1].spans[-1][1])))
     # In nearly all time zones intervals begin at a quarter hour, and in most at an hour.
     finest = 0 if len(steps) == 1 else gcd(*(low for step in steps for low, _ in step.spans))
     parts = rows.parts(grouping.by, finest=finest) if steps else []
@@ -100,15 +104,19 @@ def _add(
     found: Groups, reader: Reader, rows: Selection, steps: Sequence[Step], *, asked: int | None, is_all: bool
 ) -> None:
     grouping = found.grouping
-    starts = {low: step.start for step in steps for low, _ in step.spans}
+    # The first interval may begin before there are seconds to be told from it.
+    starts = {max(low, 0): step.start for step in steps for low, _ in step.spans}
     limited = is_all and grouping.size is not None
     limit = grouping.most if limited else grouping.most + 1 if is_all else MOST
     values = rows.values | {"edges": sorted(starts), "asked": asked, "limit": limit}
     in_steps = grouping.interval != "none"
     size = grouping.size if limited else None
-    for row in _groups(
+    summed = _groups(
         reader, values, rows.shape, grouping.by, in_steps=in_steps, of_all_types=asked is None, size=size
-    ):
+    )
+    if len(summed) == MOST:
+        raise too_many(grouping)
+    for row in summed:
         edge, *names = row[: 1 + len(grouping.by)]
         found.add((starts[edge] if in_steps else 0, *names), row[1 + len(grouping.by) :][: len(FIGURES)])
         found.number = row[-1] if limited else None
