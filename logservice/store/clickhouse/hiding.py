@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
@@ -29,13 +29,16 @@ class BeingDeleted(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
-    """The rows that are hidden, if any, and the `number` of changes so far.
+    """The rows that are hidden, if any, and how often that has changed and rows were deleted.
 
-    Whoever reads rows compares it before and after, and reads again where it has changed meanwhile.
+    Whoever reads rows compares the `deletions` that were begun before and after, and reads again where there
+    was another: what is hidden meanwhile is still there. With the usage of purged rows it is the `number` of
+    all changes that counts.
     """
 
     number: int = 0
     hidden: Hidden | None = None
+    deletions: int = 0
 
     @classmethod
     def read(cls, connection: Reader) -> Hiding:
@@ -47,14 +50,30 @@ class Hiding:
         if not found:
             return cls()
         state = orjson.loads(found[0][0])
-        return cls(state["number"], None if state["hidden"] is None else Hidden(**state["hidden"]))
+        hidden = None if state["hidden"] is None else Hidden(**state["hidden"])
+        return cls(state["number"], hidden, state["deletions"])
 
     def hide(self, connection: Connection, hidden: Hidden | None) -> None:
         """Write down that these rows are hidden from now on, or none."""
-        state = {"number": self.number + 1, "hidden": None if hidden is None else asdict(hidden)}
+        replace(self, number=self.number + 1, hidden=hidden)._note(connection)
+
+    def begin_deletion(self, connection: Connection) -> None:
+        """Write down that what is hidden is deleted from now on."""
+        replace(self, deletions=self.deletions + 1)._note(connection)
+
+    def _note(self, connection: Connection) -> None:
+        state = asdict(self)
         connection.execute(delete(marks).where(marks.c.name == _NAME))
         said = orjson.dumps(state).decode()
         connection.execute(insert(marks).values(name=_NAME, owner="", expires_at=0, progress=said))
+
+
+def begin_deletion(connection: Connection) -> Hiding:
+    """Return what is hidden, and write down that it is deleted from now on, if that is anything."""
+    found = Hiding.read(connection)
+    if found.hidden is not None:
+        found.begin_deletion(connection)
+    return found
 
 
 def hide_nothing(connection: Connection, *, since: int) -> None:

@@ -102,7 +102,7 @@ class RowReadings(LogStore):
                 found = {name: value + kept[name] for name, value in found.items()}
             return found | sums.rates(reader, rows, asked=asked, now=now)
 
-        return self._look(work, query)
+        return self._look(work, query, kept=True)
 
     def usage(
         self, query: Query, grouping: Grouping, *, asked: int | None = None, only: Largest | None = None
@@ -125,7 +125,7 @@ class RowReadings(LogStore):
             found.add_usage(kept)
             return found.answer(is_exact=kept.is_exact)
 
-        return self._look(work, query)
+        return self._look(work, query, kept=True)
 
     def _kept_usage(self, query: Query, grouping: Grouping, *, asked: int | None) -> Usage | None:
         """Return the usage of purged rows, all groups of it; None where none is kept."""
@@ -202,18 +202,22 @@ class RowReadings(LogStore):
         """Count the rows of a query by spans of so many seconds, newest first."""
         return self._look(partial(pages.counted, seconds=seconds), query)
 
-    def _look(self, work: Callable[[Reader, Selection], T], query: Query) -> T:
-        """Return what is found among the rows of a query that are not hidden, at one moment of hiding."""
-        return self._with_hidden(lambda rows: self.sessions.read(lambda reader: work(reader, rows)), query)
+    def _look(self, work: Callable[[Reader, Selection], T], query: Query, *, kept: bool = False) -> T:
+        """Return what is found among the rows of a query that are not hidden, at one moment of hiding.
 
-    def _with_hidden(self, work: Callable[[Selection], T], query: Query) -> T:
+        `kept` where the usage of purged rows is part of it.
+        """
+        read = self.sessions.read
+        return self._with_hidden(lambda rows: read(lambda reader: work(reader, rows)), query, kept=kept)
+
+    def _with_hidden(self, work: Callable[[Selection], T], query: Query, *, kept: bool = False) -> T:
         self._prepare()
         with self._failing_clearly():
             before = self._hiding()
             for _ in range(ATTEMPTS):
                 found = work(Selection(query, before.hidden))
                 after = self._hiding()
-                if after.number == before.number:
+                if after.deletions == before.deletions and not (kept and after.number != before.number):
                     return found
                 before = after
         raise Unavailable("rows are being deleted; try again", retry_after=1)

@@ -43,12 +43,14 @@ class Hidden:
 class Shape:
     """What the statements for some rows look like, whatever the values.
 
-    `by_id` where the range begins or ends within a second; `unit` are the seconds of the spans whose sums
-    answer, 0 where rows do; `hides` where some rows are hidden, `hides_type` where these are of one type.
+    `bounded` where there is a range, `by_id` where it begins or ends within a second; `unit` are the seconds
+    of the spans whose sums answer, 0 where rows do; `hides` where some rows are hidden, `hides_type` where
+    these are of one type.
     """
 
     scope: ScopeShape
     filters: FilterShape
+    bounded: bool
     by_id: bool
     unit: int
     hides: bool
@@ -57,7 +59,11 @@ class Shape:
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what rows must satisfy, their range among it."""
         second, row_id = records.c.created_at, records.c.id
-        if self.unit:
+        found: list[ColumnElement[bool]] = []
+        if not self.bounded:
+            # A condition that is always true would have the engine read what it knows without.
+            pass
+        elif self.unit:
             # As the engine has it in its own sums, or it would not read them.
             span = span_of_row(self.unit)
             found = [span >= bindparam("low_span"), span < bindparam("high_span")]
@@ -93,7 +99,9 @@ class Selection:
         by_id = not self.unit and (low % ids.SEQUENCES != 0 or high % ids.SEQUENCES != 0)
         hides = self.hidden is not None
         hides_type = self.hidden is not None and self.hidden.type is not None
-        return Shape(self.query.scope.shape, self.query.filters.shape, by_id, self.unit, hides, hides_type)
+        bounded = low > 0 or high < ids.OPEN_END
+        asked = self.query.shape
+        return Shape(asked.scope, asked.filters, bounded, by_id, self.unit, hides, hides_type)
 
     @property
     def values(self) -> dict[str, Any]:

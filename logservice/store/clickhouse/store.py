@@ -31,7 +31,7 @@ from ..store import alone
 from ..vitals import Vitals
 from . import pages
 from .checking import RowsCheck
-from .hiding import CLAIM, BeingDeleted, Hiding, hide_nothing
+from .hiding import CLAIM, BeingDeleted, Hiding, begin_deletion, hide_nothing
 from .purging import RowsRun
 from .readings import ATTEMPTS, EVERY, RowReadings
 from .recording import Recorder, Stored
@@ -219,7 +219,7 @@ class ClickHouseStore(RowReadings):
 
     def delete_hidden(self) -> None:
         """Delete the rows that are hidden, and then hide none."""
-        found = self._hiding()
+        found = self.write(begin_deletion, claims=[CLAIM])
         if found.hidden is None:
             return
         with self._failing_clearly():
