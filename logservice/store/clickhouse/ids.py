@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -93,7 +94,7 @@ class Ids:
         if following + wanted <= SLICE:
             return iter(range(following, SLICE))
         values = {"second": second, "number": number}
-        taken = {row_id for (row_id,) in self._sessions.read(lambda reader: _ids_of(reader, values))}
+        taken = {row_id for (row_id,) in self._sessions.read(partial(_ids_of, values=values))}
         taken |= {row_id for row_id in beside if ids.second_of(row_id) == second}
         free = sorted(
             {*range(SLICE)} - {_place(row_id) for row_id in taken if process_of_id(row_id) == number}
@@ -167,7 +168,7 @@ class Ids:
     def _ahead(self, number: int, now: int) -> dict[int, int]:
         """Return what was given out of the seconds to come, to which events may belong already."""
         values = {"low": now, "number": number}
-        found = self._sessions.read(lambda reader: _highest_since(reader, values))
+        found = self._sessions.read(partial(_highest_since, values=values))
         return {int(second): _place(row_id) + 1 for second, row_id in found}
 
     def _know(self, second: int, row_id: int) -> None:
@@ -177,8 +178,7 @@ class Ids:
     def _look_up(self, seconds: set[int], number: int) -> None:
         for some in chunks(seconds, size=_AT_ONCE):
             values = {"seconds": tuple(some), "low": some[0], "high": some[-1], "number": number}
-            found = self._sessions.read(lambda reader: _highest_of(reader, values))  # noqa: B023
-            for second, row_id in found:
+            for second, row_id in self._sessions.read(partial(_highest_of, values=values)):
                 self._know(second, row_id)
 
 

@@ -116,10 +116,8 @@ class RowsRun(Run):
         fields = ("id", *ABOUT)
         left: Selection | None = rows
         while left is not None:
-            part = left
-            found = self._rows_store.sessions.read(
-                lambda reader: pages.oldest(reader, part, fields=fields, limit=_PAGE)  # noqa: B023
-            )
+            read = partial(pages.oldest, rows=left, fields=fields, limit=_PAGE)
+            found = self._rows_store.sessions.read(read)
             for row_id, *about in found:
                 yield about[0], (row_id, zlib.crc32(orjson.dumps(about)))
             left = rows.within(IdRange(found[-1][0] + 1, rows.range.high)) if len(found) == _PAGE else None

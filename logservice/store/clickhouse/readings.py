@@ -167,7 +167,7 @@ class RowReadings(LogStore):
         """Yield the rows of a query that are there now, oldest first, some at a time."""
         read = partial(exports.rows, self.sessions, fields=tuple(fields))
         for span, limit in (walk := exports.Walk(query.range.cut(None, self._behind_last(query)))):
-            found = self._with_hidden(lambda rows: read(rows, limit=limit), replace(query, range=span))  # noqa: B023
+            found = self._with_hidden(partial(read, limit=limit), replace(query, range=span))
             walk.found(len(found), found[-1].id if found else 0, sql_exports.longest_text(found))
             yield found
 
@@ -175,7 +175,7 @@ class RowReadings(LogStore):
         """Yield the same rows as lines of JSON."""
         read = partial(exports.lines, self.sessions, fields=tuple(fields))
         for span, limit in (walk := exports.Walk(query.range.cut(None, self._behind_last(query)))):
-            found = self._with_hidden(lambda rows: read(rows, limit=limit), replace(query, range=span))  # noqa: B023
+            found = self._with_hidden(partial(read, limit=limit), replace(query, range=span))
             rows = found.count(b"\n")
             walk.found(rows, exports.last_id(found) if found else 0, len(found) // max(1, rows))
             yield found

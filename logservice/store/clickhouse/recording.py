@@ -10,6 +10,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, select
@@ -164,7 +165,7 @@ class Stored:
         for some in chunks(row_ids):
             form = OneOf.fitting(some)
             values = form.values("id", some) | _seconds(some[0], some[-1])
-            rows = self.sessions.read(lambda reader: _by_ids(reader, values, form))  # noqa: B023
+            rows = self.sessions.read(partial(_by_ids, values=values, form=form))
             found |= {row_id: tuple(facts) for row_id, *facts in rows}
         if any(self._may_be_given(row_id) for row_id in {*row_ids} - found.keys()):
             raise Conflict(
@@ -179,7 +180,7 @@ class Stored:
     def of_second(self, second: int) -> Counter[Facts]:
         """Count what the rows of a second say."""
         values = {"low": second, "high": second}
-        return Counter(map(tuple, self.sessions.read(lambda reader: _of_second(reader, values))))
+        return Counter(map(tuple, self.sessions.read(partial(_of_second, values=values))))
 
 
 def _seconds(low: int, high: int) -> dict[str, int]:
