@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ..config import Serving
 from ..errors import InvalidValue
-from ..store import accounts
+from ..store import accounts, opening
 from ..store.store import LogStore
 from ..web.state import current_state
 from . import addresses
@@ -51,7 +51,11 @@ def serve(bind: str, workers: int | None, threads: int | None) -> None:
     if current_app.import_name != STANDALONE:
         raise InvalidValue("serve runs the standalone service; serve your own application as you always do")
     # Whatever would keep gunicorn from starting is told before the access token, which is shown only once.
-    Serving.load()
+    given = Serving.load()
+    if opening.is_for_one_process(current_state().settings.database_url) and (workers or given.workers) > 1:
+        raise InvalidValue(
+            "LOGSERVICE_WORKERS: has to be 1, for the engine of clickhouse+chdb lets in one process at a time"
+        )
     addresses.refuse_taken(bind)
     curl = addresses.curl_for(bind)
     with closing(current_state().store) as store:

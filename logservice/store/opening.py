@@ -22,6 +22,11 @@ def urls_of(database_url: str, meta_url: str) -> tuple[str, str | None]:
     return (meta_url, database_url) if clickhouse.is_ours(database_url) else (database_url, None)
 
 
+def is_for_one_process(database_url: str) -> bool:
+    """Whether no more than one process may have the log open at a time."""
+    return clickhouse.is_embedded(database_url)
+
+
 def sql_settings(
     database_url: str, meta_url: str, folder: str, *, waiting_time: float = 10.0
 ) -> dict[str, Any]:

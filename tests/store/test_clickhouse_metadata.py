@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from logservice import create_app
 from logservice.errors import Unavailable
 from logservice.store import ids
 from logservice.store.clickhouse.store import ClickHouseStore
@@ -18,7 +19,7 @@ from logservice.store.store import LogStore
 from tests.clean_databases import CleanDatabases
 from tests.clickhouse_engine import Engine
 from tests.store_rows import ALL, DAY, EVER, MIDNIGHT, NOW, SITE, at_once, make_record, make_records, raw_rows
-from tests.stores import open_log
+from tests.stores import open_log, rename
 
 pytestmark = pytest.mark.clickhouse
 
@@ -113,3 +114,43 @@ def test_metadata_with_rows_of_their_own_are_refused(clickhouse: Engine, tmp_pat
     refused = pytest.raises(Unavailable, match="LOGSERVICE_META_URL names a log with rows of its own")
     with clickhouse.lent() as url, closing(open_log(url, tmp_path)) as store, refused:
         store.record([make_record()])
+
+
+def test_metadata_that_are_new_beside_rows_are_refused(clickhouse: Engine, tmp_path: Path) -> None:
+    with clickhouse.lent() as url:
+        with closing(open_log(url, tmp_path)) as store:
+            store.record([make_record()])
+        with closing(open_log(url, tmp_path, metadata="sqlite:///other.db")) as store:
+            for ask in (store.create, store.count_all, lambda: store.record([make_record()])):
+                with pytest.raises(Unavailable, match="nobody: name those"):
+                    ask()
+
+
+def test_a_table_that_is_away_is_not_begun_anew(clickhouse: Engine, tmp_path: Path) -> None:
+    with clickhouse.lent() as url, closing(open_log(url, tmp_path)) as store:
+        store.record([make_record()])
+        rename(store, "log_records", "away")
+        with closing(open_log(url, tmp_path)) as other, pytest.raises(Unavailable, match="init-db"):
+            other.count_all()
+
+
+def test_a_log_becomes_smaller_by_the_rows_that_are_deleted(clickhouse: Engine, tmp_path: Path) -> None:
+    with clickhouse.lent() as url, closing(open_log(url, tmp_path)) as store:
+        store.record(make_records(2000, days=20))
+        before = store.size()
+
+        list(store.purge(Purge(MIDNIGHT - 10 * DAY, 2)))
+
+        left = store.count_all()
+        assert store.size() == pytest.approx(before * left / 2000, rel=0.5)
+        assert left < 1900
+
+
+def test_more_workers_than_the_embedded_engine_lets_in_are_refused(tmp_path: Path) -> None:
+    app = create_app({"LOGSERVICE_DATABASE_URL": "clickhouse+chdb:///rows"}, instance_path=str(tmp_path))
+
+    result = app.test_cli_runner().invoke(args=["logservice", "serve", "--workers", "2"])
+
+    assert result.exit_code == 1
+    assert "LOGSERVICE_WORKERS: has to be 1" in result.output
+    assert not (tmp_path / "rows").exists()

@@ -6,13 +6,14 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Dialect as EngineDialect
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from ... import extras
-from ...errors import InvalidValue
+from ...errors import InvalidValue, Unavailable
 from ..dialects import urls as setting
 from ..prepared import Compiled, Reader, Snapshot
 from .urls import Place
@@ -161,11 +162,23 @@ class Sessions:
             connection.client.database = self.place.database
         return connection
 
+    def _embedded(self, folder: Path) -> Any:
+        try:
+            return self.driver.connect(interface="chdb", path=str(folder))
+        except self.driver.ProgrammingError as error:
+            raise Unavailable(
+                f"{folder} cannot be opened; perhaps the service or another process has it open, and the "
+                "engine lets in one at a time",
+                retry_after=5,
+                detail=str(error),
+                meets_all=True,
+            ) from error
+
     def _opened(self, answer_seconds: int) -> Any:
         place = self.place
         if place.folder is not None:
             place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return self.driver.connect(interface="chdb", path=str(place.folder))
+            return self._embedded(place.folder)
         first = next(self._next)
         for attempt in range(len(place.nodes)):
             host, port = place.nodes[(first + attempt) % len(place.nodes)]

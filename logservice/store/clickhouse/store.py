@@ -55,13 +55,33 @@ class ClickHouseStore(RowReadings):
     # -- life ----------------------------------------------------------------------------------------------
 
     def create(self, *, partitioned: bool = False) -> None:
-        """Create what is missing of both databases; rows lie in partitions of a month in any case."""
+        """Create what is missing of both databases; rows lie in partitions of a month in any case.
+
+        Raises Unavailable where the metadata have rows of their own, or are new beside rows that are not.
+        """
         super().create()
         # Not before the rows have their table as well.
         self._ready = False
         with self._failing_clearly():
             self.sessions.create(self.layout.statements())
+            self._refuse_strangers()
         self._ready = True
+
+    def _refuse_strangers(self) -> None:
+        """Refuse metadata that are not those of the rows: who is new would get an id that somebody has."""
+        with self.dialect.reading() as connection:
+            has_rows = connection.scalar(select(tables.records.c.id).limit(1)) is not None
+            has_users = connection.scalar(select(tables.users.c.id).limit(1)) is not None
+        if has_rows:
+            raise Unavailable(
+                "LOGSERVICE_META_URL names a log with rows of its own, which would count beside those on "
+                "ClickHouse; name another database, or an emptied copy of it"
+            )
+        if not has_users and self.sessions.read(_has_owners):
+            raise Unavailable(
+                f"there are rows in {self.sessions.place.shown}, and the metadata of LOGSERVICE_META_URL "
+                "know nobody: name those that belong to the rows"
+            )
 
     def close(self) -> None:
         """Finish what was accepted, give the number of this process back, and let go of both databases."""
@@ -99,24 +119,30 @@ class ClickHouseStore(RowReadings):
             return
         super()._create_once()
         self._ready = False
-        with self._failing_clearly(), self.dialect.reading() as connection:
-            if connection.scalar(select(tables.records.c.id).limit(1)) is not None:
-                raise Unavailable(
-                    "LOGSERVICE_META_URL names a log with rows of its own, which would count beside those on "
-                    "ClickHouse; name another database, or purge them"
-                )
-            self._create_rows()
+        with self._failing_clearly():
+            if not self._has_table():
+                self._create_rows()
+            self._refuse_strangers()
         self._ready = True
 
-    def _create_rows(self) -> None:
+    def _has_table(self) -> bool:
         try:
             self.sessions.read(_touch)
         except self.sessions.driver.DatabaseError as error:
             if not any(name in str(error) for name in _MISSING):
                 raise
-            if not self._auto_create:
-                raise Unavailable(schema.wrong(schema.State.EMPTY)) from None
-            self.sessions.create(self.layout.statements())
+            return False
+        return True
+
+    def _create_rows(self) -> None:
+        """Create the table, unless there are people already: then there was one, and it is away."""
+        with self.dialect.reading() as connection:
+            has_users = connection.scalar(select(tables.users.c.id).limit(1)) is not None
+        if has_users or not self._auto_create:
+            raise Unavailable(
+                f"there is no log in {self.sessions.place.shown}; `logservice init-db` creates one"
+            )
+        self.sessions.create(self.layout.statements())
 
     # -- recording -----------------------------------------------------------------------------------------
 
@@ -136,7 +162,7 @@ class ClickHouseStore(RowReadings):
                 if under_way(self) is not None:
                     raise
                 self.delete_hidden()
-        raise Unavailable("users are being changed; try again", retry_after=1)
+        raise Unavailable("users or rows are being changed; try again", retry_after=1)
 
     def _record_together(self, connection: Connection, posts: Sequence[Post]) -> list[str | Exception]:
         schema.be_current(connection)
@@ -162,14 +188,16 @@ class ClickHouseStore(RowReadings):
         """Return what both databases take on disk; the rows are one of the tables."""
         metadata = super().space()
         with self._failing_clearly():
-            [(stored,)] = self.sessions.rows(self.layout.bytes_on_disk)
+            [(stored, _)] = self.sessions.rows(self.layout.bytes_on_disk)
         stored = int(stored)
         tables = {**metadata.tables, str(records.name): stored}
         return replace(metadata, database=metadata.database + stored, tables=tables)
 
     def size(self) -> int:
-        """Return how many bytes the log takes."""
-        return self.space().database
+        """Return about how many bytes the rows take; those of deleted ones, which go by a merge, left out."""
+        with self._failing_clearly():
+            [(stored, rows)] = self.sessions.rows(self.layout.bytes_on_disk)
+        return int(stored) * self.count_all() // max(int(rows), 1)
 
     def status(self) -> dict[str, Any]:
         """Return figures about the databases, for operators."""
@@ -274,3 +302,14 @@ def _types(shape: Shape) -> Executable:
     kind = records.c.type
     found = select(kind, func.count(), func.min(records.c.created_at)).where(*shape.conditions())
     return found.group_by(kind).order_by(kind)
+
+
+def _has_owners(reader: Reader) -> bool:
+    """Whether there are rows of anybody."""
+    return bool(_owned(reader, {}))
+
+
+@prepared
+def _owned() -> Executable:
+    owned = records.c.user_id != literal_column("0")
+    return select(records.c.id).where(owned).limit(literal_column("1"))

@@ -132,10 +132,10 @@ class Layout:
 
     @property
     def bytes_on_disk(self) -> str:
-        """The statement that says how many bytes the rows take on disk, each shard counted once."""
+        """The statement that tells bytes and rows on disk, deleted ones included, each shard counted once."""
         parts = "system.parts" if self.cluster is None else f"cluster({quoted(self.cluster)}, system.parts)"
         ours = f"active AND database = '{_escaped(self.database)}' AND table = '{self.stored}'"
-        return f"SELECT sum(bytes_on_disk) FROM {parts} WHERE {ours}"  # nosec B608 # names of ours, escaped
+        return f"SELECT sum(bytes_on_disk), sum(rows) FROM {parts} WHERE {ours}"  # nosec B608 # names of ours, escaped
 
     def statements(self) -> Iterator[str]:
         """Yield what creates the database and the tables, those that are missing."""

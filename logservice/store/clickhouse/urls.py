@@ -42,6 +42,11 @@ def is_ours(url: str | URL) -> bool:
     return str(url).partition("://")[0].lower() in (SERVER, EMBEDDED)
 
 
+def is_embedded(url: str | URL) -> bool:
+    """Whether a URL names a folder for the engine in this process."""
+    return str(url).partition("://")[0].lower() == EMBEDDED
+
+
 def read(url: str | URL, folder: str) -> Place:
     """Return the place that a URL names; a relative folder lies in `folder`. Raises InvalidValue."""
     parsed = urls.read(url)
