@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from clickhouse_connect.dbapi import DatabaseError
@@ -121,7 +122,7 @@ def test_no_answered_block_is_lost_or_doubled_when_a_replica_is_killed_while_blo
     def keep_sending() -> None:
         for number in range(60):
             block = make_block(10, second=MIDNIGHT + number, content=str(number))
-            until_answered(lambda: send(store, block), DatabaseError)  # noqa: B023  # it is done at once
+            until_answered(partial(send, store, block), DatabaseError)
             sent.release()
 
     sender = threading.Thread(target=keep_sending, daemon=True)

@@ -84,6 +84,7 @@ def test_where_nothing_may_be_written_posts_are_refused_until_they_may_again() -
 def test_commands_that_read_do_so_on_a_file_system_that_is_read_only(tmp_path: Path) -> None:
     with mounted(tmp_path, size=2**24) as disk:
         if disk is None:
+            # Root writes to what is read-only by its mode alone, so there is no other way to have it.
             pytest.skip("nobody may mount anything here")
         assert_done(invoke(tmp_path, "init-db"))
         invoke(tmp_path, "import", "-", input='{"quota": 7}\n')

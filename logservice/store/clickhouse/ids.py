@@ -42,7 +42,7 @@ _SLICE_BITS = ids.SEQUENCE_BITS - PROCESS_BITS
 SLICE = 1 << _SLICE_BITS
 #: Seconds that a lease lasts, and those that have to be left of it for a block to be stored.
 LEASE_SECONDS, _LEFT_SECONDS = 240, 60 + ANSWER_SECONDS
-# Seconds that are looked up at once: no statement may be longer than 256 KiB.
+# Seconds that are looked up in one statement, of which each makes it longer.
 _AT_ONCE = 10_000
 #: For so many seconds a process knows what it gave out itself.
 KNOWN_SECONDS = 600
