@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,11 +21,21 @@ class NoEngine(NoServer):
 
 
 class Engine:
-    """The engine on a folder, the only one that this process can ever open."""
+    """The engine on a folder, the only one that this process can ever open.
+
+    It ends with its last client and begins anew with the next, and each time it leaves threads and open files
+    behind: so it is held until all tests are done.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
+        self._held = Sessions(urls.read(self.url("default"), ""), waiting_time=10)
+        self._held.command("SELECT 1")
+
+    def close(self) -> None:
+        """End the engine, once nobody else has a client."""
+        self._held.dispose()
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
@@ -49,4 +59,5 @@ def running(folder: Path) -> Iterator[Engine]:
     """Give the engine on a folder. Raises NoEngine where it is not installed."""
     if find_spec("chdb") is None or find_spec("clickhouse_connect") is None:
         raise NoEngine("chdb is not installed: pip install '.[test-clickhouse]'")
-    yield Engine(folder)
+    with closing(Engine(folder)) as engine:
+        yield engine
