@@ -32,6 +32,13 @@ def invoke(folder: Path, *args: str, input: str | bytes | None = None) -> Result
     return RUNNER.invoke(logservice, args, input=input, obj=script, catch_exceptions=False)
 
 
+def run(app: Flask, *args: str) -> str:
+    """Run a command of an application that succeeds, and return what it printed."""
+    result = app.test_cli_runner().invoke(args=["logservice", *args])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
 def complaints(result: Result) -> str:
     """Return what a command printed on standard error, but for what the first one in a folder says."""
     return _BEGUN.sub("", result.stderr, count=1)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from logservice import create_app
 from logservice.store import accounts
@@ -14,6 +13,7 @@ from logservice.store.filters import Filters
 from logservice.store.queries import Query
 from logservice.store.store import LogStore
 from logservice.store.usage import Grouping
+from tests.commands import run
 from tests.conftest import store_of
 from tests.store_rows import ALL, EVER, MIDNIGHT, SITE, make_records, raw_rows
 from tests.stores import METADATA
@@ -24,13 +24,6 @@ pytestmark = pytest.mark.parametrize(
 
 
 SECRET = "a-secret-of-root"
-
-
-def run(app: Flask, *args: str) -> str:
-    """Run a command that succeeds, and return what it printed."""
-    result = app.test_cli_runner().invoke(args=["logservice", *args])
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def figures(store: LogStore) -> tuple[Any, ...]:

@@ -70,6 +70,9 @@ def rebuild(store: LogStore, as_json: bool) -> None:
     if as_json:
         echo_json({"days": days})
         return
+    if not store.has_sums:
+        click.echo("There is nothing to rebuild: statistics are computed from the rows themselves.")
+        return
     click.echo(f"Rebuilt the usage of {counted(days, 'day')}.")
 
 

@@ -90,7 +90,7 @@ def _refuse_missing(store: LogStore) -> None:
     path = store.dialect.path
     if path is not None and not store.dialect.exists():
         raise NotFound(
-            f"there is no log in {path.absolute()}: LOGSERVICE_DATABASE_URL or LOGSERVICE_INSTANCE_PATH says"
+            f"there is no log in {path.absolute()}: {store.url_setting} or LOGSERVICE_INSTANCE_PATH says"
             " where it is, and `logservice init-db` creates one"
         )
 

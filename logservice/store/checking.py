@@ -50,7 +50,8 @@ class Report:
     """What a check found. Of a schema that is not `current` nothing is known but that.
 
     `oldest` and `newest` are the seconds of the first and last row. `faults` counts what is wrong with texts,
-    by what it is; `damage` is what the engine says of its own storage.
+    by what it is; `damage` is what the engine says of its own storage. Where the log `has_sums`, they were
+    compared with the rows.
     """
 
     version: str | None
@@ -68,6 +69,7 @@ class Report:
     drift: list[Drift] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     damage: list[str] = field(default_factory=list)
+    has_sums: bool = True
 
     @property
     def is_current(self) -> bool:
@@ -148,7 +150,7 @@ class Check:
         self._store = store
         self._deadline = None if full else time.monotonic() + (SECONDS if seconds is None else seconds)
         version = store.version()
-        self.report = Report(version, standing(version), full)
+        self.report = Report(version, standing(version), full, has_sums=store.has_sums)
         self.days: list[int] = []
         self._weeks: set[int] = set()
         if self.report.is_current:

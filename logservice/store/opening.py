@@ -14,8 +14,6 @@ from .clickhouse.store import ClickHouseStore
 from .dialects import urls
 from .store import LogStore
 
-_META_SETTING = "LOGSERVICE_META_URL"
-
 
 def urls_of(database_url: str, meta_url: str) -> tuple[str, str | None]:
     """Return the URL of the SQL database, and that of the place for rows alone where the log has one."""
@@ -35,7 +33,7 @@ def sql_settings(
     try:
         return dialects.engine_settings(url, folder, waiting_time=waiting_time)
     except InvalidValue as error:
-        said = str(error) if rows_url is None else str(error).replace(urls.SETTING, _META_SETTING)
+        said = str(error) if rows_url is None else str(error).replace(urls.SETTING, urls.META_SETTING)
         raise InvalidValue(said) from None
 
 

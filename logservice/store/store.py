@@ -30,6 +30,7 @@ from . import (
     vitals,
 )
 from .checking import Check
+from .dialects import urls
 from .idempotency import IdempotencyKey
 from .jobs import Claim
 from .kept_ids import InTables
@@ -58,6 +59,10 @@ class LogStore(Readings):
 
     #: Whether days of rows can be moved into an archive.
     is_archivable = True
+    #: The setting that names its database.
+    url_setting = urls.SETTING
+    #: Whether sums lie beside the rows, which a check compares and a rebuild makes anew.
+    has_sums = True
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from logservice import create_app
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import opening
 from logservice.store.clickhouse import urls
@@ -35,7 +36,11 @@ def test_a_url_names_a_place(url: str, shown: str) -> None:
     ("url", "message"),
     [
         ("clickhouse+chdb://", "no folder is named"),
-        ("clickhouse://db/logs?compression=lz4", "no option 'compression'"),
+        (
+            "clickhouse://db/logs?compression=lz4",
+            "clickhouse:// has no option 'compression', only ca_cert, host, secure, verify",
+        ),
+        ("clickhouse+chdb:///rows?secure=true", r"clickhouse\+chdb:// has no option 'secure', only database"),
         ("clickhouse://db/logs?host=two:http", "'two:http' is no HOST:PORT"),
         ("clickhouse://db/logs?secure=maybe", "secure"),
     ],
@@ -47,8 +52,17 @@ def test_a_url_that_cannot_be_read_is_refused(url: str, message: str) -> None:
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     store = open_log("clickhouse://127.0.0.1:1/logs", tmp_path)
-    with pytest.raises(Unavailable, match="ClickHouse does not answer"):
+    with pytest.raises(Unavailable, match="ClickHouse does not answer") as refused:
         store.count_all()
+    assert refused.value.detail == "ClickHouse's database logs on 127.0.0.1:1 (Connection refused)"
+
+
+def test_metadata_that_are_missing_are_told_with_the_setting_that_names_them(tmp_path: Path) -> None:
+    settings = {"LOGSERVICE_DATABASE_URL": "clickhouse://127.0.0.1:1/logs"}
+    app = create_app(settings, instance_path=str(tmp_path))
+    result = app.test_cli_runner().invoke(args=["logservice", "check"])
+    assert result.exit_code == 1
+    assert f"there is no log in {tmp_path}/logservice.db: LOGSERVICE_META_URL or " in result.output
 
 
 def test_tables_of_a_cluster_are_made_on_all_of_it() -> None:

@@ -242,11 +242,20 @@ class RowReadings(LogStore):
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        detail = "; ".join(str(error).split("\n")[:2])
-        is_away = isinstance(error, self.sessions.driver.OperationalError) and error.code is None
-        message = f"ClickHouse {'does not answer' if is_away else 'could not do it'}"
-        log.error("%s: %s (%s)", self.sessions.place.shown, message, detail)
-        return Unavailable(message, retry_after=5, detail=detail, meets_all=True)
+        shown = self.sessions.place.shown
+        if isinstance(error, self.sessions.driver.OperationalError) and error.code is None:
+            message, said = "ClickHouse does not answer", _cause(error)
+        else:
+            message, said = "ClickHouse could not do it", "; ".join(str(error).split("\n")[:2])
+        log.error("%s: %s (%s)", shown, message, said)
+        return Unavailable(message, retry_after=5, detail=f"{shown} ({said})", meets_all=True)
+
+
+def _cause(error: BaseException) -> str:
+    """Return what the system said first; all that speak HTTP repeat it in words of their own."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return getattr(error, "strerror", None) or str(error)
 
 
 @prepared

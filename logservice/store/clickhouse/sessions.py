@@ -213,4 +213,6 @@ def _driver(place: Place) -> tuple[Any, EngineDialect]:
             import_module("chdb")
     except ImportError:
         raise InvalidValue(f"{setting.SETTING}: ClickHouse needs {extras.how_to_install(extra)}") from None
+    # What it would print is raised as well, and told by whoever handles it.
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     return driver, dialect(paramstyle="pyformat")

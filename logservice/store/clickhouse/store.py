@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Executable, func, literal_column, sel
 
 from ...errors import InvalidValue, Unavailable
 from .. import accounts, identities, ids, kept_ids, schema, tables
-from ..dialects import Space
+from ..dialects import Space, urls
 from ..filters import Filters
 from ..identities import Unregistered
 from ..ids import IdRange
@@ -46,6 +46,8 @@ class ClickHouseStore(RowReadings):
     """
 
     is_archivable = False
+    url_setting = urls.META_SETTING
+    has_sums = False
 
     def __init__(self, engine: Engine, *, cluster: str | None = None, **settings: Any) -> None:
         super().__init__(engine, **settings)
@@ -74,12 +76,12 @@ class ClickHouseStore(RowReadings):
             has_users = connection.scalar(select(tables.users.c.id).limit(1)) is not None
         if has_rows:
             raise Unavailable(
-                "LOGSERVICE_META_URL names a log with rows of its own, which would count beside those on "
+                f"{urls.META_SETTING} names a log with rows of its own, which would count beside those on "
                 "ClickHouse; name another database, or an emptied copy of it"
             )
         if not has_users and self.sessions.read(_has_owners):
             raise Unavailable(
-                f"there are rows in {self.sessions.place.shown}, and the metadata of LOGSERVICE_META_URL "
+                f"there are rows in {self.sessions.place.shown}, and the metadata of {urls.META_SETTING} "
                 "know nobody: name those that belong to the rows"
             )
 
@@ -276,7 +278,7 @@ class ClickHouseStore(RowReadings):
             [(found, *_)] = self.sessions.rows(
                 f"CHECK TABLE {table} SETTINGS check_query_single_value_result = 1"
             )
-        return [] if found == 1 else [f"{records.name}: {found}"]
+        return [] if found == 1 else [f"{records.name}: CHECK TABLE says that parts of it are broken"]
 
     def rebuild(self) -> Iterator[int]:
         """Yield nothing: there are no buckets to be built from rows."""

@@ -16,7 +16,8 @@ SERVER, EMBEDDED = "clickhouse", "clickhouse+chdb"
 _DATABASE = "logservice"
 _PORT, _SECURE_PORT = 8123, 8443
 _SWITCHES = {"": False, "1": True, "true": True, "0": False, "false": False}
-_OPTIONS = {"host", "secure", "verify", "ca_cert", "database"}
+#: What may stand behind the question mark.
+_OPTIONS = {SERVER: ("ca_cert", "host", "secure", "verify"), EMBEDDED: ("database",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,13 @@ def is_embedded(url: str | URL) -> bool:
 def read(url: str | URL, folder: str) -> Place:
     """Return the place that a URL names; a relative folder lies in `folder`. Raises InvalidValue."""
     parsed = urls.read(url)
-    unknown = sorted({*parsed.query} - _OPTIONS)
-    if unknown:
+    scheme = EMBEDDED if is_embedded(parsed) else SERVER
+    known = _OPTIONS[scheme]
+    if unknown := sorted({*parsed.query}.difference(known)):
         raise InvalidValue(
-            f"{urls.SETTING}: no option {unknown[0]!r}; there are {', '.join(sorted(_OPTIONS))}"
+            f"{urls.SETTING}: {scheme}:// has no option {unknown[0]!r}, only {', '.join(known)}"
         )
-    return _embedded(parsed, folder) if parsed.drivername == EMBEDDED else _server(parsed)
+    return _embedded(parsed, folder) if scheme == EMBEDDED else _server(parsed)
 
 
 def _embedded(url: URL, folder: str) -> Place:

@@ -10,7 +10,8 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import InvalidValue
 
-SETTING = "LOGSERVICE_DATABASE_URL"
+#: Where the log lies, and where that of it which is not rows does if those lie elsewhere.
+SETTING, META_SETTING = "LOGSERVICE_DATABASE_URL", "LOGSERVICE_META_URL"
 _SQLITE = "sqlite:///"
 #: A password, or where one may lie: behind the beginning, or among the options.
 _CREDENTIALS = re.compile(r"^(?P<before>[\w+.-]+://|).*@", re.DOTALL)
