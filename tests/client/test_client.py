@@ -135,8 +135,9 @@ def test_a_batch_is_sent_again_under_its_key_until_it_is_stored(
         state.wait_for(3)
         state.mood = "good"
         assert client.flush()
-    assert len(set(state.keys)) == 1
-    assert len({request.body for request in state.requests}) == 1
+    # On a busy machine the five may be two batches; the first is sent again as it was.
+    assert len(set(state.keys[:3])) == 1
+    assert len({request.body for request in state.requests[:3]}) == 1
     assert client.counts == Counts(recorded=5, stored=5)
 
 
@@ -163,7 +164,8 @@ def test_a_request_ends_at_its_deadline(server: tuple[Unreliable, str], mood: st
         assert state.requests[1].at - state.requests[0].at >= 0.3
         state.mood = "good"
         assert client.flush()
-    assert len(set(state.keys)) == 1
+    assert state.keys[0] == state.keys[1]
+    assert ids_of(state) == [f"r{place}" for place in range(5)]
     assert client.counts == Counts(recorded=5, stored=5)
 
 
