@@ -1,8 +1,9 @@
 """Whether a service stays the same for long: python -m benchmarks.endurance --rows 1000000 --minutes 30
 
-It is filled, asked by clients who wait for their answers, which tells what it can do, and then offered a
-share of that, reads and posts mixed, by clients who do not wait. Meanwhile the memory of its workers is
-sampled; how it grows is told without the first fifth of the time, in which caches fill.
+It is filled, and asked by clients who wait for their answers, for more than a minute: rates are counted over
+one, and take longer once it is full. What it can do then is measured, and a share of that is offered, reads
+and posts mixed, by clients who do not wait. Meanwhile the memory of its workers is sampled; how it grows is
+told without the first third of the time, in which caches fill.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ from .serving import Service, add_logins, serving
 #: What of a worker's memory is told: all of it, and its own, without the pages of the database file.
 KINDS = ("VmRSS", "RssAnon")
 SAMPLE_SECONDS = 5.0
-WARMING = 0.2
+WARMING = 1 / 3
+#: Seconds until rates cost what they always will, and those in which it is measured what the service can do.
+FILLING_SECONDS, CAPACITY_SECONDS = 65.0, 20.0
+#: Into so many parts the time is divided, whose memory is told.
+PARTS = 6
 #: What has to be shown: MB an hour, milliseconds.
 FLAT, QUICK = 1.0, 50.0
 
@@ -79,6 +84,17 @@ class Memory:
                 f"{kind:7} of all workers: {sizes[0]:.1f} MB at first, {sizes[-1]:.1f} MB at last, "
                 f"at most {max(sizes):.1f} MB; {self.slope(kind):+.1f} MB/hour once warm"
             )
+            means = " ".join(f"{mean:.1f}" for mean in parts(sizes))
+            yield f"        on average of each of {PARTS} parts of the time: {means} MB"
+
+
+def parts(values: Sequence[float]) -> Iterator[float]:
+    """Yield the means of values that are cut into PARTS, all but the last of the same length."""
+    length = max(1, len(values) // PARTS)
+    for part in range(PARTS):
+        some = values[part * length : (part + 1) * length] if part < PARTS - 1 else values[part * length :]
+        if some:
+            yield sum(some) / len(some)
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
@@ -120,11 +136,14 @@ def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float)
     somebody = DEMO_USERS[0]
     logins = add_logins(pair, somebody.user_id, somebody.username)
     with serving(pair, logins, log=place / "log") as service:
-        calm = capacity(service.port, logins.admin, seconds=min(20.0, seconds / 4))
+        filled = capacity(service.port, logins.admin, seconds=min(FILLING_SECONDS, seconds / 4))
+        calm = capacity(service.port, logins.admin, seconds=min(CAPACITY_SECONDS, seconds / 4))
         most = len(calm.answers) / calm.seconds
         click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s")
         found, watched = _keep_busy(service, rate=share * most, seconds=seconds)
-        posted = [one for one in (*calm.answers, *found.answers) if one.request.kind == "post"]
+        posted = [
+            one for one in (*filled.answers, *calm.answers, *found.answers) if one.request.kind == "post"
+        ]
         click.echo(f"{service.total():,} rows at last, {len(posted):,} posts")
     _tell(found, watched)
 

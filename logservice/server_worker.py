@@ -5,6 +5,8 @@ clients as there are threads, each with a byte now and then, would keep everybod
 killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
 grace period, in which no other master can start.
 
+All workers wait for connections on the same socket; here a new one goes to a worker that has few.
+
 An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.
 """
 
@@ -28,6 +30,8 @@ from .errors import LogServiceError
 HEADERS = 10
 #: Seconds between two workers that cannot start.
 _APART = 2
+#: Seconds that a worker leaves a new connection to others, for each that it has itself, and at most.
+_LEAVE, _LEAVE_MOST = 0.0002, 0.002
 
 
 class Worker(ThreadWorker):
@@ -60,6 +64,16 @@ class Worker(ThreadWorker):
             time.sleep(0.1)
         if not self.alive:
             sys.exit(0)
+
+    def accept(self, *args: Any) -> None:
+        """Accept a new connection, unless a worker that has fewer was quicker.
+
+        All wait for the same socket, and clients keep connections: whoever woke first would have a burst of
+        them for good, and compute on one processor while the others rest.
+        """
+        if self.cfg.workers > 1:
+            time.sleep(min(_LEAVE * self.nr_conns, _LEAVE_MOST))
+        super().accept(*args)
 
     def handle(self, conn: TConn) -> Any:
         """Read and answer one request, in a thread of its own."""

@@ -90,6 +90,7 @@ def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> 
         "VmRSS ",
         "RssAnon",
         "MB/hour",
+        "parts of the time",
         "no failure:",
         "p99 of reads",
     ):
@@ -101,6 +102,11 @@ def test_a_slope_is_that_of_the_line_between_the_values() -> None:
     assert endurance.slope([0, 1, 2, 3], [5, 7, 9, 11]) == 2
     assert endurance.slope([0, 1, 2, 3], [5, 7, 7, 5]) == 0
     assert endurance.slope([4], [5]) == 0
+
+
+def test_memory_is_told_by_parts_of_the_time() -> None:
+    assert list(endurance.parts([1, 3, 2, 4, 5, 5, 6, 6, 7, 9, 1, 2, 9])) == [2, 3, 5, 6, 8, 4]
+    assert list(endurance.parts([7, 8])) == [7, 8]
 
 
 def test_a_run_ends_well_and_leaves_only_results(finished: Result, folder: Path) -> None:

@@ -1,15 +1,23 @@
-"""The worker process: it stops once its master is gone."""
+"""The worker process: it stops once its master is gone, and leaves connections to others."""
 
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from logservice.server_worker import Worker
+from tests.processes import children
+from tests.serving import Service, serving
+
+_ESTABLISHED = "01"
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
@@ -21,3 +29,59 @@ def test_a_worker_whose_master_is_gone_stops_as_at_a_sigterm(goes_on: bool) -> N
     with closing(worker.tmp):
         assert worker.is_parent_alive() is goes_on
         assert worker.alive is goes_on
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells whose connections there are")
+def test_workers_share_the_connections_of_a_burst(tmp_path: Path) -> None:
+    """Of sixteen, eight each on a quiet machine; of whoever wakes first it would be about four and twelve."""
+    with serving(tmp_path, workers=2) as service:
+        wait_until(lambda: all(map(accepts, children(service.process.pid))))
+        fewest = [min(burst(service)) for _ in range(10)]
+    assert sum(fewest) >= 60, fewest
+
+
+def burst(service: Service, number: int = 16) -> list[int]:
+    """Connect so often at once, and return how many connections each worker took."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", service.port))
+        for one in sockets:
+            one.settimeout(30)
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        for one in sockets:
+            assert one.recv(1000).startswith(b"HTTP/1.1 200 ")
+        held = [connections_of(worker, service.port) for worker in children(service.process.pid)]
+    assert sum(held) == number
+    return held
+
+
+def accepts(process_id: int) -> bool:
+    """Whether a worker waits for connections: it has an epoll of more than its own queue."""
+    process = Path(f"/proc/{process_id}")
+    queues = [file.name for file in (process / "fd").iterdir() if "eventpoll" in str(file.readlink())]
+    return any((process / "fdinfo" / queue).read_text().count("tfd:") > 1 for queue in queues)
+
+
+def wait_until(is_so: Callable[[], bool], *, patience: float = 30) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + patience
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def connections_of(process_id: int, port: int) -> int:
+    """Return how many connections to a port of this machine a process has taken."""
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    taken = {
+        f"socket:[{inode}]"
+        for _, local, _, state, *_, inode in (line[:10] for line in lines)
+        if state == _ESTABLISHED and int(local.partition(":")[2], 16) == port
+    }
+    found = 0
+    for file in Path(f"/proc/{process_id}/fd").iterdir():
+        with suppress(OSError):
+            found += os.readlink(file) in taken
+    return found

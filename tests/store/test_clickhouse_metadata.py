@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,26 @@ import pytest
 from logservice import create_app
 from logservice.errors import Unavailable
 from logservice.store import ids
+from logservice.store.clickhouse.ids import Ids
 from logservice.store.clickhouse.store import ClickHouseStore
 from logservice.store.idempotency import IdempotencyKey
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
 from tests.clean_databases import CleanDatabases
 from tests.clickhouse_engine import Engine
-from tests.store_rows import ALL, DAY, EVER, MIDNIGHT, NOW, SITE, at_once, make_record, make_records, raw_rows
+from tests.store_rows import (
+    ALL,
+    DAY,
+    EVER,
+    MIDNIGHT,
+    NOW,
+    SITE,
+    at_once,
+    make_record,
+    make_records,
+    raw_rows,
+    row_ids,
+)
 from tests.stores import open_log, rename
 
 pytestmark = pytest.mark.clickhouse
@@ -48,6 +63,28 @@ def test_processes_of_several_machines_give_ids_of_their_own(stores: list[LogSto
     assert isinstance(stores[0], ClickHouseStore)
     numbers = {row["id"] % ids.SEQUENCES >> 17 for row in rows}
     assert len(numbers) == 4
+
+
+def test_long_writes_of_one_process_at_once_give_ids_of_their_own(
+    stores: list[LogStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = stores[0]
+    found = Ids._places
+
+    def slowly(*args: Any) -> Iterator[int]:
+        places = found(*args)
+        time.sleep(0.02)
+        return places
+
+    one.record([make_record()])
+    monkeypatch.setattr(Ids, "_places", slowly)
+    new = [make_record(created_at=NOW, content=str(place)) for place in range(50)]
+
+    outcomes = at_once([lambda: one.write(partial(one.insert, new=new), is_long=True)] * 4)
+
+    assert outcomes == [50] * 4
+    found_ids = row_ids(raw_rows(one))
+    assert len(set(found_ids)) == len(found_ids) == 201
 
 
 def test_of_repeats_on_several_machines_at_once_one_is_stored(stores: list[LogStore]) -> None:

@@ -7,6 +7,7 @@ which another process of the same number may have used, it asks for the highest 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -49,7 +50,7 @@ KNOWN_SECONDS = 600
 
 
 class Ids:
-    """The ids of one process. One thread at a time may use it: the one that writes."""
+    """The ids of one process, whose threads may write at once: one of them assigns at a time."""
 
     def __init__(self, sessions: Sessions, metadata: Dialect) -> None:
         self._sessions = sessions
@@ -57,6 +58,7 @@ class Ids:
         self._owner = secrets.token_hex(8)
         self._number: int | None = None
         self._since = 0
+        self._lock = threading.Lock()
         # The next free place in the slice of a second.
         self._next: dict[int, int] = {}
 
@@ -68,6 +70,12 @@ class Ids:
         `connection` is one to the metadata, in a transaction that ends after the rows are stored; `beside`
         are ids that others of these rows keep.
         """
+        with self._lock:
+            return self._assigned(connection, seconds, beside, now)
+
+    def _assigned(
+        self, connection: Connection, seconds: Sequence[int], beside: Collection[int], now: int
+    ) -> list[int]:
         number = self._lease(connection, now)
         self._forget(now)
         self._look_up({second for second in seconds if second < self._since}, number)
