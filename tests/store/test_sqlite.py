@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, recording, search
@@ -131,6 +131,25 @@ def _locked_by_others(path: Path) -> bool:
     )
     done = subprocess.run([sys.executable, "-c", ask, path], capture_output=True, text=True, check=True)
     return done.stdout.strip() == "True"
+
+
+def test_a_step_gives_as_many_pages_back_as_it_is_told(store: LogStore) -> None:
+    store.record([make_record(other={"note": "x" * 2000}) for _ in range(300)])
+    store.write(lambda connection: connection.execute(delete(records)))
+
+    def give_back(pages: int) -> tuple[int, bool]:
+        def work(connection: Connection) -> tuple[int, bool]:
+            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            is_more = store.dialect.give_back(connection, pages=pages)
+            return free - connection.exec_driver_sql("PRAGMA freelist_count").scalar_one(), is_more
+
+        return store.write(work, is_long=True)
+
+    assert give_back(40) == (40, True)
+    assert give_back(0) == (0, True)
+    given, is_more = give_back(10_000)
+    assert given > 60
+    assert not is_more
 
 
 def test_a_checkpoint_is_not_made_again_after_every_small_write(

@@ -253,9 +253,12 @@ class SQLiteDialect(Dialect):
         driver(connection).executemany(_addition.compiled(connection.dialect, table).sql, rows)
 
     def give_back(self, connection: Connection, *, pages: int) -> bool:
-        # Read to the end, for each step of it gives back a page.
-        driver(connection).execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-        [left] = driver(connection).execute("PRAGMA freelist_count").fetchone()
+        sqlite = driver(connection)
+        [free] = sqlite.execute("PRAGMA freelist_count").fetchone()
+        # Each step of the statement gives back a page, and Python takes one step of what returns no columns.
+        for _ in range(min(free, pages)):
+            sqlite.execute("PRAGMA incremental_vacuum(1)")
+        [left] = sqlite.execute("PRAGMA freelist_count").fetchone()
         return bool(left)
 
     # -- partitions ----------------------------------------------------------------------------------------
