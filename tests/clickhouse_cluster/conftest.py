@@ -40,11 +40,9 @@ def servers() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(servers: Cluster) -> Iterator[Cluster]:
-    """The same, all of whose servers run again after a test."""
+    """The same, all of whose servers run again after a test and do what the cluster is told."""
     yield servers
-    for node in servers.nodes:
-        if not node.is_running:
-            node.process.start()
+    servers.revive()
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
 _JAVA_LOG = ZOOKEEPER.with_name("slf4j-simple.jar")
 #: Seconds until a statement has to be answered, one that all servers carry out among them.
 ANSWER_SECONDS = 30
+# Those until a server does not do what the cluster is told.
+_TOLD_SECONDS = 10
 # Milliseconds after which a server that does not answer counts as gone, and those between two looks.
 _SESSION, _TICK = 3_000, 500
 
@@ -113,6 +115,27 @@ class Cluster:
     def shard(self, number: int) -> list[Node]:
         """Return the servers of a shard, its replicas in order."""
         return [node for node in self.nodes if node.shard == number]
+
+    def revive(self) -> None:
+        """Start what was killed; where a server does not do what the cluster is told, start all anew.
+
+        Servers of this version that come back on a busy machine now and then wait for such work in vain.
+        """
+        for node in self.nodes:
+            if not node.is_running:
+                node.process.start()
+        if not self._does_what_it_is_told():
+            for node in self.nodes:
+                node.process.kill()
+                node.process.start()
+
+    def _does_what_it_is_told(self) -> bool:
+        try:
+            statement = f"CREATE DATABASE IF NOT EXISTS told ON CLUSTER {NAME}"
+            self.nodes[0].ask(statement, settings={"distributed_ddl_task_timeout": _TOLD_SECONDS})
+        except (Refused, OSError):
+            return False
+        return True
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = ANSWER_SECONDS) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_root_runs_them_as_somebody_else(cluster: Cluster) -> None:
     for process in (cluster.nodes[0].process, cluster.coordination):
         assert Path(f"/proc/{process.process_id}").stat().st_uid != 0
         assert folder_of(process.process_id).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_servers_are_started_anew_where_one_does_nothing(cluster: Cluster) -> None:
+    hung = cluster.nodes[-1]
+    assert hung.process.process_id is not None
+    os.kill(hung.process.process_id, signal.SIGSTOP)
+
+    cluster.revive()
+
+    hung.ask(f"CREATE DATABASE IF NOT EXISTS revived ON CLUSTER {NAME}", settings={})
+    assert [
+        node.rows("SELECT count() AS found FROM system.databases WHERE name = 'revived'")
+        for node in cluster.nodes
+    ] == [[{"found": 1}]] * 4
 
 
 def test_missing_servers_are_told_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
