@@ -1,8 +1,20 @@
-"""Processes of this machine: who started whom, and who has ended."""
+"""Processes of this machine: who started whom, who has ended, and waiting until they have done something."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float = 30) -> bool:
+    """Return whether something comes to hold within some seconds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def children(process_id: int) -> list[int]:

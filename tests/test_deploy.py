@@ -9,7 +9,6 @@ import select
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy import make_url
 
 from logservice import gunicorn_conf
 from tests.leaks import assert_nothing_leaked
+from tests.processes import eventually
 from tests.programs import (
     CALLER,
     DEPLOY,
@@ -140,7 +140,7 @@ def test_what_the_container_runs_serves_and_its_health_check_sees_that(tmp_path:
     with (tmp_path / "printed").open("wb") as printed:
         process = subprocess.Popen(command, env=environ, stdout=printed, stderr=subprocess.STDOUT)
     try:
-        assert _eventually(
+        assert eventually(
             lambda: subprocess.run(check, env=environ, capture_output=True, check=False).returncode == 0
         )
     finally:
@@ -148,15 +148,6 @@ def test_what_the_container_runs_serves_and_its_health_check_sees_that(tmp_path:
         assert process.wait(timeout=40) == 0
     assert subprocess.run(check, env=environ, capture_output=True, check=False).returncode != 0
     assert "access token" not in (tmp_path / "printed").read_text()
-
-
-def _eventually(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if is_so():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_compose_names_what_there_is() -> None:

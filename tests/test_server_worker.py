@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from logservice.server_worker import Worker
-from tests.processes import children
+from tests.processes import children, eventually
 from tests.serving import Service, serving
 
 _ESTABLISHED = "01"
@@ -35,7 +33,7 @@ def test_a_worker_whose_master_is_gone_stops_as_at_a_sigterm(goes_on: bool) -> N
 def test_workers_share_the_connections_of_a_burst(tmp_path: Path) -> None:
     """Of sixteen, eight each on a quiet machine; of whoever wakes first it would be about four and twelve."""
     with serving(tmp_path, workers=2) as service:
-        wait_until(lambda: all(map(accepts, children(service.process.pid))))
+        assert eventually(lambda: all(map(accepts, children(service.process.pid))))
         fewest = [min(burst(service)) for _ in range(10)]
     assert sum(fewest) >= 60, fewest
 
@@ -62,14 +60,6 @@ def accepts(process_id: int) -> bool:
     process = Path(f"/proc/{process_id}")
     queues = [file.name for file in (process / "fd").iterdir() if "eventpoll" in str(file.readlink())]
     return any((process / "fdinfo" / queue).read_text().count("tfd:") > 1 for queue in queues)
-
-
-def wait_until(is_so: Callable[[], bool], *, patience: float = 30) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + patience
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def connections_of(process_id: int, port: int) -> int:

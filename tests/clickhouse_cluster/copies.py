@@ -8,7 +8,8 @@ from logservice.store import ids
 from logservice.store.clickhouse.recording import Block
 from logservice.store.clickhouse.store import ClickHouseStore
 from logservice.store.clickhouse.tables import COLUMNS, quoted
-from tests.clickhouse_cluster.servers import SHARDS, Cluster, Node, eventually
+from tests.clickhouse_cluster.servers import SHARDS, Cluster, Node
+from tests.processes import eventually
 from tests.store_rows import FIELDS, MIDNIGHT, Row, make_record
 
 

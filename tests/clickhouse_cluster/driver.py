@@ -19,7 +19,8 @@ from clickhouse_connect.cc_sqlalchemy.dialect import ClickHouseDialect
 from clickhouse_connect.cc_sqlalchemy.sql.compiler import ChStatementCompiler
 from clickhouse_connect.driver.binding import finalize_query
 
-from tests.clickhouse_cluster.servers import Cluster, Node, Refused, eventually
+from tests.clickhouse_cluster.servers import Cluster, Node, Refused
+from tests.processes import eventually
 
 #: Settings that the version does not know, and what it does without them.
 UNKNOWN_SETTINGS = (

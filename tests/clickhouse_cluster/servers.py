@@ -14,11 +14,10 @@ import json
 import shutil
 import signal
 import socket
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -136,16 +135,6 @@ class Cluster:
         except (Refused, OSError):
             return False
         return True
-
-
-def eventually(holds: Callable[[], bool], *, seconds: float = ANSWER_SECONDS) -> bool:
-    """Return whether something comes to hold within some seconds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @contextmanager
