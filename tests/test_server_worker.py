@@ -57,9 +57,12 @@ def burst(service: Service, number: int = 16) -> list[int]:
 
 def accepts(process_id: int) -> bool:
     """Whether a worker waits for connections: it has an epoll of more than its own queue."""
-    process = Path(f"/proc/{process_id}")
-    queues = [file.name for file in (process / "fd").iterdir() if "eventpoll" in str(file.readlink())]
-    return any((process / "fdinfo" / queue).read_text().count("tfd:") > 1 for queue in queues)
+    fdinfo = Path(f"/proc/{process_id}/fdinfo")
+    for number, target in open_files(process_id).items():
+        with suppress(OSError):
+            if "eventpoll" in target and (fdinfo / number).read_text().count("tfd:") > 1:
+                return True
+    return False
 
 
 def connections_of(process_id: int, port: int) -> int:
@@ -70,8 +73,13 @@ def connections_of(process_id: int, port: int) -> int:
         for _, local, _, state, *_, inode in (line[:10] for line in lines)
         if state == _ESTABLISHED and int(local.partition(":")[2], 16) == port
     }
-    found = 0
+    return sum(target in taken for target in open_files(process_id).values())
+
+
+def open_files(process_id: int) -> dict[str, str]:
+    """Return what each open file of a process is, those left out that close meanwhile."""
+    found = {}
     for file in Path(f"/proc/{process_id}/fd").iterdir():
         with suppress(OSError):
-            found += os.readlink(file) in taken
+            found[file.name] = os.readlink(file)
     return found
