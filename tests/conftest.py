@@ -35,6 +35,9 @@ from tests.store_rows import MIDNIGHT
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What `logservice.store.recent.begin` writes into a log without rows.
+_BEGIN = "INSERT INTO log_usage_recent (second, writer, type, model_name) VALUES (-1, 0, 0, '')"
+
 MakeApp = Callable[..., Flask]
 Lend = Callable[[Path], AbstractContextManager[str]]
 
@@ -99,14 +102,16 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clickhouse_
 @pytest.fixture(scope="session")
 def clean_databases(postgresql: Server) -> Iterator[CleanDatabases]:
     """Databases with tables and without rows on the PostgreSQL server."""
-    with closing(CleanDatabases(postgresql, _create_tables)) as databases:
+    with closing(CleanDatabases(postgresql, _create_tables, refill=_BEGIN)) as databases:
         yield databases
 
 
 @pytest.fixture(scope="session")
 def partitioned_databases(postgresql: Server) -> Iterator[CleanDatabases]:
     """The same in partitions; one is there for most rows, as a database whose tables change is not reused."""
-    with closing(CleanDatabases(postgresql, _create_partitioned, name="partitioned")) as databases:
+    with closing(
+        CleanDatabases(postgresql, _create_partitioned, name="partitioned", refill=_BEGIN)
+    ) as databases:
         yield databases
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import delete, select
 
-from logservice.store import ids, pages, records, tables
+from logservice.store import ids, pages, recent, records, tables
 from logservice.store.buckets import ROLLUPS
 from logservice.store.filters import Filters
 from logservice.store.ids import IdRange
@@ -153,6 +153,7 @@ def empty(store: LogStore) -> None:
         for table in tables.metadata.sorted_tables:
             connection.execute(delete(table))
         store.dialect.clear_contents(connection)
+        recent.begin(connection)
 
     store.write(work)
     if (apart := rows_apart(store)) is not None:

@@ -123,6 +123,11 @@ def _complaints(report: Report) -> list[str]:
             f"Sums of kept usage by model that contradict those by user: {report.cannot_be_mended:,}; "
             "a rebuild cannot tell which are right."
         )
+    if report.wrong_seconds:
+        said.append(
+            f"Seconds of the last minutes whose rates do not agree with the rows: {report.wrong_seconds:,};"
+            " `logservice rebuild` mends them."
+        )
     said += [_TEXTS[name].format(f"{count:,}") for name, count in report.faults.items() if count]
     if report.damage:
         said.append("The database is damaged: restore a backup.")

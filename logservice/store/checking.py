@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
-from . import drift, ids, log_types, rollups, schema, vitals
+from . import drift, ids, log_types, recent, rollups, schema, vitals
 from .dialects import Space
 from .drift import Drift, Link
 from .tables import metadata, records, site
@@ -50,8 +50,8 @@ class Report:
     """What a check found. Of a schema that is not `current` nothing is known but that.
 
     `oldest` and `newest` are the seconds of the first and last row. `faults` counts what is wrong with texts,
-    by what it is; `damage` is what the engine says of its own storage. Where the log `has_sums`, they were
-    compared with the rows.
+    by what it is; of `wrong_seconds` rates are not those of the rows; `damage` is what the engine says of its
+    own storage. Where the log `has_sums`, they were compared with the rows.
     """
 
     version: str | None
@@ -68,6 +68,7 @@ class Report:
     cannot_be_mended: int = 0
     drift: list[Drift] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    wrong_seconds: int = 0
     damage: list[str] = field(default_factory=list)
     has_sums: bool = True
 
@@ -79,7 +80,9 @@ class Report:
     @property
     def is_sound(self) -> bool:
         """Whether nothing is wrong with what was looked at."""
-        return self.is_current and not (self.drifted or self.faults.total() or self.damage)
+        return self.is_current and not (
+            self.drifted or self.faults.total() or self.wrong_seconds or self.damage
+        )
 
     def add(self, found: Drift) -> None:
         """Take up a drift."""
@@ -115,6 +118,7 @@ class Report:
                 "first": [_told(one) for one in self.drift],
             },
             "texts": {name: self.faults[name] for name in _TEXTS},
+            "wrong_seconds": self.wrong_seconds,
             "damage": self.damage,
         }
 
@@ -180,6 +184,7 @@ class Check:
         with self._store.reading() as connection:
             found.oldest, found.newest = _ends(connection)
             of_types = vitals.rows_of_types(connection)
+            found.wrong_seconds = recent.wrong(connection)
             days = rollups.days(connection) if found.full else _site_days(connection)
         found.rows = sum(held.rows for held in of_types.values())
         found.types = [

@@ -180,6 +180,11 @@ class Filters(Mapping[str, Any]):
         return f"Filters({self._values!r})"
 
     @property
+    def columns(self) -> set[str]:
+        """The columns they look at."""
+        return {entry.column for entry in self.entries}
+
+    @property
     def fit_hourly(self) -> bool:
         """Whether the hourly buckets can answer."""
         return all(entry.is_dimension for entry in self.entries)

@@ -10,7 +10,7 @@ import logging
 
 from sqlalchemy import Connection, func, select
 
-from . import ids, kept_usage, rollups
+from . import ids, kept_usage, recent, rollups
 from .dialects import Dialect
 from .ids import IdRange
 from .retention import Purge
@@ -65,6 +65,7 @@ def _drop_month(connection: Connection, dialect: Dialect, purge: Purge, month: I
     # Last, for from here on everybody waits until the commit.
     if not dialect.drop_month(connection, month):
         raise _InUse
+    recent.recount(connection, low, high)
     return rows
 
 

@@ -166,7 +166,7 @@ class Query:
         """Return the buckets that can answer by some dimensions, those of the longest span first."""
         if not self.in_buckets:
             return ()
-        names = {*dimensions, *(entry.column for entry in self.filters.entries)}
+        names = {*dimensions, *self.filters.columns}
         if self.scope.is_site and names <= set(SITE.dimensions):
             return _SITE_RUNGS
         # An index leads to the hours of one user: they are fewer than the owners in one bucket.

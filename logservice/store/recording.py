@@ -9,7 +9,7 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from ..errors import Conflict
-from . import contents, idempotency, identities, ids, kept_ids, kept_usage, rollups
+from . import contents, idempotency, identities, ids, kept_ids, kept_usage, recent, rollups
 from .dialects import Dialect
 from .idempotency import IdempotencyKey
 from .ids import IdRange
@@ -72,7 +72,7 @@ def store(
         outcomes.append(post.answer if outcome is None else outcome)
         if outcome is None:
             new.append(post)
-    insert(connection, dialect, [record for post in new for record in post.records])
+    insert(connection, dialect, [record for post in new for record in post.records], now=now)
     for post in new:
         if post.key is not None:
             idempotency.remember(connection, post.key, post.answer, now=now)
@@ -92,7 +92,7 @@ def earlier(connection: Connection, post: Post, new: Sequence[Post], *, now: int
         return error
 
 
-def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> int:
+def insert(connection: Connection, dialect: Dialect, new: Sequence[Record], *, now: int) -> int:
     """Store clean records and return how many: those that keep their ids may be there already.
 
     Identities are resolved, ids assigned, contents and buckets kept along.
@@ -103,17 +103,18 @@ def insert(connection: Connection, dialect: Dialect, new: Sequence[Record]) -> i
     rows = identities.resolve(connection, dialect, new)
     found = kept_ids.sorted_out(InTables(connection), new, rows)
     kept_usage.take_back(connection, dialect, found.back, displaced=found.displaced)
-    _insert(connection, dialect, found.kept)
+    _insert(connection, dialect, found.kept, now=now)
     # Only now, for a new id is one that nobody has.
     for row, row_id in zip(found.others, dialect.new_ids(connection, found.seconds), strict=True):
         row["id"] = row_id
-    _insert(connection, dialect, found.others)
+    _insert(connection, dialect, found.others, now=now)
     return len(found.kept) + len(found.others)
 
 
-def _insert(connection: Connection, dialect: Dialect, rows: Sequence[identities.Row]) -> None:
+def _insert(connection: Connection, dialect: Dialect, rows: Sequence[identities.Row], *, now: int) -> None:
     if not rows:
         return
     contents.assign(connection, dialect, rows)
     dialect.insert(connection, records, [_columns(row) for row in rows])
     rollups.add_rows(connection, dialect, rows)
+    recent.add(connection, dialect, rows, now=now)

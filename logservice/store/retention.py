@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, select, true
 
-from . import contents, filters, ids, retained, rollups, sums
+from . import contents, filters, ids, recent, retained, rollups, sums
 from .dialects import Dialect
 from .filters import Filters
 from .ids import IdRange
@@ -133,7 +133,9 @@ def _whole(connection: Connection, dialect: Dialect, batch: Batch) -> Gone:
     span = batch.span
     deleted = connection.execute(delete(records).where(*inside(span))).rowcount
     contents.forget_range(connection, dialect, span)
-    rollups.drop_hours(connection, Hours(ids.second_of(span.low), ids.second_of(span.high)))
+    low, high = ids.second_of(span.low), ids.second_of(span.high)
+    rollups.drop_hours(connection, Hours(low, high))
+    recent.recount(connection, low, high)
     return Gone(deleted, is_done=True)
 
 
@@ -169,8 +171,10 @@ def take_away(
     rollups.subtract(connection, dialect, gone, values, mark=mark, hours=hours)
     deleted = connection.execute(delete(records).where(*gone), values).rowcount
     contents.forget_unsaid(connection, dialect, span, said)
+    low, high = ids.second_of(span.low), ids.second_of(span.high - 1) + 1
     if hours is None:
-        rollups.drop_empty(connection, ids.second_of(span.low), ids.second_of(span.high - 1) + 1)
+        rollups.drop_empty(connection, low, high)
+    recent.recount(connection, low, high)
     return deleted
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
-from . import ids, retained
+from . import ids, recent, retained
 from .buckets import (
     HOURLY,
     LONGER,
@@ -141,6 +141,7 @@ def build(connection: Connection, low: int, high: int) -> None:
     for mark in (0, *retained.MARKS):
         for longer in LONGER:
             _lengthen(connection, longer, low, high, mark=mark)
+    recent.recount(connection, low, high)
 
 
 def _lengthen(connection: Connection, longer: Longer, low: int, high: int, *, mark: int) -> None:

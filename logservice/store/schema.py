@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Executable, Table, column, false, inspect, li
 from sqlalchemy import table as named_table
 
 from ..errors import Unavailable
-from . import forks
+from . import forks, recent
 from .jobs import Claim
 from .prepared import Reader, prepared
 from .tables import contents, metadata, records
@@ -110,6 +110,7 @@ def _bring_up(connection: Connection, partition: Partition | None) -> None:
         if _written_version(connection) is None:
             command.stamp(config, _UNWRITTEN)
         command.upgrade(config, "head")
+    recent.begin(connection)
 
 
 def version_of(connection: Connection) -> str | None:

@@ -168,7 +168,7 @@ class LogStore(Readings):
 
         Where rows lie elsewhere than what the transaction writes, those of one `token` are stored once.
         """
-        return recording.insert(connection, self.dialect, new)
+        return recording.insert(connection, self.dialect, new, now=int(self.clock()))
 
     def holds(self, record: Record) -> bool:
         """Whether the log has a row that says the same as a record."""

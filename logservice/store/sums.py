@@ -17,7 +17,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from . import dialects, ids, stats
+from . import dialects, ids, recent, stats
 from .prepared import Reader, prepared
 from .queries import RAW, Part, Query, Rung, Shape, bounds, kept_beside, parts, with_open_end
 from .tables import records
@@ -35,13 +35,18 @@ def statistics(connection: Reader, query: Query, *, asked: int, now: int) -> dic
     """Return every stat of the list over the query, and `rpm` and `tpm` over the last minute.
 
     `asked` is the type that stats without types of their own follow; `query` carries no type filter.
-    Requests per minute count rows, tokens per minute sum prompt and completion tokens, both from raw rows
-    newer than a minute.
+    Requests per minute count the rows of the last minute, tokens per minute sum their prompt and completion
+    tokens.
     """
     typed = replace(query, filters=query.filters.also(types=stats.types_needed(asked)))
     found = _over(connection, typed, stats.columns, asked=asked)
-    rates = _rates(connection, query, asked=asked, now=now)
-    return dict(zip((stat.name for stat in stats.STATS), found, strict=True)) | rates
+    rates = recent.rates(connection, query, asked=asked, now=now)
+    rpm, tpm = rates or _rates_of_rows(connection, query, asked=asked, now=now)
+    return {
+        **dict(zip((stat.name for stat in stats.STATS), found, strict=True)),
+        "rpm": rpm,
+        "tpm": tpm,
+    }
 
 
 def _row_count(table: Table) -> list[ColumnElement[int]]:
@@ -70,11 +75,11 @@ def _sums_of(shape: Shape, rung: Rung, name: str, columns: Columns) -> Select[*t
     return select(*columns(rung.table)).where(*shape.inside(rung, name))
 
 
-def _rates(connection: Reader, query: Query, *, asked: int, now: int) -> dict[str, int]:
-    recent = Part(RAW, ids.first_id(now - stats.RATE_SECONDS + 1), ids.first_id(now + 1))
-    values = query.values | bounds([recent]) | {"asked": asked}
+def _rates_of_rows(connection: Reader, query: Query, *, asked: int, now: int) -> tuple[int, int]:
+    minute = Part(RAW, ids.first_id(now - stats.RATE_SECONDS + 1), ids.first_id(now + 1))
+    values = query.values | bounds([minute]) | {"asked": asked}
     [(rpm, tpm)] = _rate_sums(connection, values, query.shape)
-    return {"rpm": rpm, "tpm": tpm}
+    return rpm, tpm
 
 
 @prepared

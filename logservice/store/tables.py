@@ -39,10 +39,12 @@ DIMENSIONS = (
 SITE_DIMENSIONS = ("type", "model_name", "channel_id", "group")
 #: The dimensions that tell who used something, for buckets of some longer spans.
 OWNER_DIMENSIONS = ("type", "user_id", "username", "token_id", "token_name")
+#: The dimensions of rates, which are summed by seconds.
+RECENT_DIMENSIONS = ("type", "model_name")
 #: What is summed. `rows` counts rows present in the log; `requests` counts calls and outlives purged rows.
 MEASURES = ("rows", "requests", "quota", "prompt_tokens", "completion_tokens", "cached_tokens", "use_time_ms")
 
-_NUMBERS = {"type", "user_id", "token_id", "channel_id", "span", "bucket", "retained"}
+_NUMBERS = {"type", "user_id", "token_id", "channel_id", "span", "bucket", "retained", "second", "writer"}
 
 
 def _number(name: str) -> Column[int]:
@@ -132,6 +134,17 @@ site = _buckets("log_usage_site", ["span", "bucket", "retained", *SITE_DIMENSION
 owners = _buckets("log_usage_owners", ["span", "bucket", "retained", *OWNER_DIMENSIONS])
 dialects.answering("log_usage_hourly_user", hourly.c.user_id, hourly.c.bucket)
 Index("log_usage_hourly_username", hourly.c.username, hourly.c.bucket)
+
+# Rows and tokens of the last minutes, second by second. Who writes at the same time as others has rows of
+# their own.
+recent = Table(
+    "log_usage_recent",
+    metadata,
+    *_key(["second", "writer", *RECENT_DIMENSIONS]),
+    _number("rows"),
+    _number("tokens"),
+    **dialects.CLUSTERED,
+)
 
 users = Table(
     "log_users",

@@ -194,7 +194,7 @@ class Health(Schema):
     """What the log holds and takes, and whether its sums agree with its rows."""
 
     sound = flag("true if nothing is wrong with what was looked at", False)
-    schema_version = text("version of the tables", "0005", allow_none=True)
+    schema_version = text("version of the tables", "0007", allow_none=True)
     schema = text("current, older, newer or empty", "current")
     rows = number("how many rows there are", 120)
     oldest = number("the second of the first row; null for an empty log", MIDNIGHT, allow_none=True)
@@ -214,6 +214,7 @@ class Health(Schema):
     days_checked = number("how many were compared", 1)
     drift = one(LogDrift)
     texts = one(Texts)
+    wrong_seconds = number("of the last minutes, whose rates are not those of the rows", 0)
     damage = fields.List(
         fields.String(),
         required=True,

@@ -40,7 +40,7 @@ def test_reading_goes_on_while_somebody_writes(store: LogStore) -> None:
     store.record([make_record()])
 
     def work(connection: Connection) -> int:
-        recording.insert(connection, store.dialect, [make_record()])
+        recording.insert(connection, store.dialect, [make_record()], now=NOW)
         return within(5, store.count_all)
 
     assert store.write(work) == 1

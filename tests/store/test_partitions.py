@@ -148,7 +148,7 @@ def test_a_writer_who_makes_a_month_keeps_others_waiting_only_for_that_month(ope
     first.record([*scattered(OCTOBER), make_record()])
 
     def work(connection: Any) -> None:
-        recording.insert(connection, first.dialect, scattered(AUGUST, number=3))
+        recording.insert(connection, first.dialect, scattered(AUGUST, number=3), now=NOW)
         within(10, lambda: other.record([make_record()]))
         assert other.count_all() == 14
 
@@ -171,7 +171,7 @@ def test_a_month_that_another_process_has_dropped_is_made_again(open_store: Any,
 
 def test_what_fails_leaves_no_month_behind(store: LogStore, db_url: str) -> None:
     def work(connection: Any) -> None:
-        recording.insert(connection, store.dialect, scattered(AUGUST))
+        recording.insert(connection, store.dialect, scattered(AUGUST), now=NOW)
         raise Conflict("on purpose")
 
     with pytest.raises(Conflict):

@@ -320,7 +320,7 @@ def test_an_error_that_was_swallowed_fails_the_commit(store: LogStore) -> None:
     store.create()
 
     def work(connection: Any) -> None:
-        recording.insert(connection, store.dialect, [make_record(content="lost")])
+        recording.insert(connection, store.dialect, [make_record(content="lost")], now=NOW)
         with contextlib.suppress(psycopg.Error):
             connection.connection.cursor().execute("SELECT 1 / 0")
 

@@ -163,6 +163,7 @@ def test_steps_reach_the_partitions(open_bare: Any, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE log_alembic_version SET version_num = '0004'"))
         connection.execute(text("DROP TABLE log_usage_owners"))
+        connection.execute(text("DROP TABLE log_usage_recent"))
         connection.execute(text("DELETE FROM log_usage_site WHERE span = 8 * 3600"))
         operations = Operations(MigrationContext.configure(connection))
         operations.add_column("log_records", Column("region", Text, nullable=False, server_default="west"))

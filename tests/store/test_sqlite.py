@@ -30,6 +30,7 @@ from tests.store_rows import (
     EVER,
     FIELDS,
     MIDNIGHT,
+    NOW,
     SITE,
     Row,
     buckets,
@@ -185,7 +186,7 @@ def test_a_full_second_stores_nothing_of_the_batch(store: LogStore, monkeypatch:
 
 def test_a_failing_commit_fails_all_who_shared_it_and_the_next_write_works(store: LogStore) -> None:
     def end_transaction(connection: Connection) -> None:
-        recording.insert(connection, store.dialect, [make_record(content="lost")])
+        recording.insert(connection, store.dialect, [make_record(content="lost")], now=NOW)
         connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
 
     with pytest.raises(Exception, match=r"."):

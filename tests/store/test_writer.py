@@ -17,7 +17,7 @@ from logservice.store import recording
 from logservice.store.jobs import Claim
 from logservice.store.observing import Observer
 from logservice.store.store import LogStore
-from tests.store_rows import at_once, buckets, contents, make_record, raw_rows, rebuilt, within
+from tests.store_rows import NOW, at_once, buckets, contents, make_record, raw_rows, rebuilt, within
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_concurrent_writes_are_all_stored_once_in_fewer_commits_than_writes(open
 
 def test_a_bad_write_does_not_fail_its_neighbours(store: LogStore) -> None:
     def fail(connection: Connection) -> None:
-        recording.insert(connection, store.dialect, [make_record(content="half-written")])
+        recording.insert(connection, store.dialect, [make_record(content="half-written")], now=NOW)
         raise InvalidValue("this one is bad")
 
     def spoil() -> None:
@@ -155,7 +155,7 @@ def insert_late(connection: Connection, _items: Sequence[None]) -> list[None]:
 
 def test_a_write_that_was_taken_up_is_awaited_however_long_it_takes(store: LogStore) -> None:
     def slow(connection: Connection) -> str:
-        recording.insert(connection, store.dialect, [make_record(content="slow")])
+        recording.insert(connection, store.dialect, [make_record(content="slow")], now=NOW)
         time.sleep(1.5)
         return "done"
 
@@ -173,7 +173,7 @@ def test_an_acknowledged_write_is_there_for_whoever_opens_the_database(open_stor
 
 def test_a_write_in_progress_is_seen_by_nobody(store: LogStore) -> None:
     def work(connection: Connection) -> int:
-        recording.insert(connection, store.dialect, [make_record()])
+        recording.insert(connection, store.dialect, [make_record()], now=NOW)
         return len(raw_rows(store))
 
     assert store.write(work) == 0
