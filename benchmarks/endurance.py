@@ -1,9 +1,9 @@
 """Whether a service stays the same for long: python -m benchmarks.endurance --rows 1000000 --minutes 30
 
-It is filled, and asked by clients who wait for their answers, for more than a minute: rates are counted over
-one, and take longer once it is full. What it can do then is measured, and a share of that is offered, reads
-and posts mixed, by clients who do not wait. Meanwhile the memory of its workers is sampled; how it grows is
-told without the first third of the time, in which caches fill.
+It is filled, and asked for more than a minute, so that what looks at the last minute has a full one. What it
+can do is measured by clients who wait for their answers, and a share of that is offered, reads and posts mixed,
+by clients who do not; every few minutes anew, for others may use the same machine. Meanwhile the memory of its
+workers is sampled; how it grows is told without the first third of the time, in which caches fill.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from .serving import Service, add_logins, serving
 KINDS = ("VmRSS", "RssAnon")
 SAMPLE_SECONDS = 5.0
 WARMING = 1 / 3
-#: Seconds until rates cost what they always will, and those in which it is measured what the service can do.
-FILLING_SECONDS, CAPACITY_SECONDS = 65.0, 20.0
+#: Seconds until the last minute is full.
+FILLING_SECONDS = 65.0
+#: How often, in seconds, it is measured what the service can do, and how long that takes.
+ANEW, CAPACITY_SECONDS = 300.0, 15.0
 #: Into so many parts the time is divided, whose memory is told.
 PARTS = 6
 #: What has to be shown: MB an hour, milliseconds.
@@ -136,22 +138,24 @@ def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float)
     somebody = DEMO_USERS[0]
     logins = add_logins(pair, somebody.user_id, somebody.username)
     with serving(pair, logins, log=place / "log") as service:
-        filled = capacity(service.port, logins.admin, seconds=min(FILLING_SECONDS, seconds / 4))
-        calm = capacity(service.port, logins.admin, seconds=min(CAPACITY_SECONDS, seconds / 4))
-        most = len(calm.answers) / calm.seconds
-        click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s")
-        found, watched = _keep_busy(service, rate=share * most, seconds=seconds)
-        posted = [
-            one for one in (*filled.answers, *calm.answers, *found.answers) if one.request.kind == "post"
-        ]
-        click.echo(f"{service.total():,} rows at last, {len(posted):,} posts")
+        capacity(service.port, logins.admin, seconds=min(FILLING_SECONDS, seconds / 4))
+        found, watched = _keep_busy(service, share=share, seconds=seconds)
+        click.echo(f"{service.total():,} rows at last")
     _tell(found, watched)
 
 
-def _keep_busy(service: Service, *, rate: float, seconds: float) -> tuple[Offered, Memory]:
-    watched = Memory()
+def _keep_busy(service: Service, *, share: float, seconds: float) -> tuple[Offered, Memory]:
+    """Offer a share of what it can do for so many seconds; return what came of it, and its memory meanwhile."""
+    watched, found = Memory(), Offered()
     with watched.sampled(service, every=min(SAMPLE_SECONDS, seconds / 20)):
-        found = overload(service.port, service.logins.admin, rate=rate, seconds=seconds)
+        while (left := seconds - found.seconds) > 0.5:
+            calm = capacity(service.port, service.logins.admin, seconds=min(CAPACITY_SECONDS, seconds / 4))
+            most = len(calm.answers) / calm.seconds
+            click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s")
+            busy = overload(service.port, service.logins.admin, rate=share * most, seconds=min(ANEW, left))
+            found.answers += busy.answers
+            found.seconds += busy.seconds
+            found.most = max(found.most, busy.most)
     return found, watched
 
 

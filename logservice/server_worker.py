@@ -7,6 +7,8 @@ grace period, in which no other master can start.
 
 All workers wait for connections on the same socket; here a new one goes to a worker that has few.
 
+What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
+
 An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import socket
 import struct
 import sys
@@ -53,6 +56,9 @@ class Worker(ThreadWorker):
         except LogServiceError as error:
             self._let_others_fail()
             raise AppImportError(str(error)) from None
+        # All of it stays for as long as the worker does.
+        gc.collect()
+        gc.freeze()
 
     def _let_others_fail(self) -> None:
         """Wait until the first one has told what is wrong with all, and the master ends the others.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn.config import Config
@@ -27,6 +30,24 @@ def test_a_worker_whose_master_is_gone_stops_as_at_a_sigterm(goes_on: bool) -> N
     with closing(worker.tmp):
         assert worker.is_parent_alive() is goes_on
         assert worker.alive is goes_on
+
+
+def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
+    config = Config()
+    worker = Worker(1, os.getppid(), [], SimpleNamespace(wsgi=lambda: app), 30, config, Logger(config))
+    gc.unfreeze()
+
+    with closing(worker.tmp):
+        worker.load_wsgi()
+    try:
+        assert worker.wsgi is app
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+
+
+def app(environ: Any, start_response: Any) -> Any:
+    """Stands for an application."""
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells whose connections there are")
