@@ -1,9 +1,10 @@
 """Whether a service stays the same for long: python -m benchmarks.endurance --rows 1000000 --minutes 30
 
-It is filled, and asked for more than a minute, so that what looks at the last minute has a full one. What it
-can do is measured by clients who wait for their answers, and a share of that is offered, reads and posts mixed,
-by clients who do not; every few minutes anew, for others may use the same machine. Meanwhile the memory of its
-workers is sampled; how it grows is told without the first third of the time, in which caches fill.
+It is filled, and asked for more than a minute, so that what looks at the last minute has a full one. What
+it can do is measured by clients who wait for their answers, and a share of that is offered, reads and posts
+mixed, by clients who do not; every few minutes anew, for others may use the same machine. Meanwhile the
+memory of its workers is sampled; how it grows is told without the first third of the time, in which caches
+fill.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float)
 
 
 def _keep_busy(service: Service, *, share: float, seconds: float) -> tuple[Offered, Memory]:
-    """Offer a share of what it can do for so many seconds; return what came of it, and its memory meanwhile."""
+    """Offer a share of what it can do for so many seconds; return what came of it, and its memory."""
     watched, found = Memory(), Offered()
     with watched.sampled(service, every=min(SAMPLE_SECONDS, seconds / 20)):
         while (left := seconds - found.seconds) > 0.5:
