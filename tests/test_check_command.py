@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import insert, text, update
 
 from logservice.store.store import LogStore
-from logservice.store.tables import hourly, records
+from logservice.store.tables import hourly, recent, records
 from tests.commands import app_in, assert_done, assert_error, invoke
 from tests.private_servers import account
-from tests.store_rows import DAY, MIDNIGHT, make_record, make_records, table_rows
+from tests.store_rows import DAY, MIDNIGHT, NOW, make_record, make_records, table_rows
 
 
 @pytest.fixture
@@ -53,6 +53,17 @@ def test_drift_ends_with_status_1_and_says_what_mends_it(store: LogStore, tmp_pa
 
     assert_done(invoke(tmp_path, "rebuild"))
     assert_done(invoke(tmp_path, "check", "--full"))
+
+
+def test_rates_that_the_rows_do_not_make_up_are_told(store: LogStore, tmp_path: Path) -> None:
+    store.record([make_record(created_at=NOW)])
+    of_second = recent.c.second == NOW
+    store.write(lambda connection: connection.execute(update(recent).where(of_second).values(rows=2)))
+
+    said = "Seconds of the last minutes whose rates do not agree with the rows: 1; `logservice rebuild` mends"
+    assert_error(invoke(tmp_path, "check"), said)
+    assert_done(invoke(tmp_path, "rebuild"))
+    assert_done(invoke(tmp_path, "check"))
 
 
 def test_json_says_the_same(store: LogStore, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from . import dialects, ids
-from .buckets import second_of_row
+from .buckets import bucket_of, second_of_row
 from .dialects import Dialect
 from .prepared import Reader, prepared
 from .queries import Query, Shape
@@ -116,6 +116,12 @@ def _of_rows(*where: ColumnElement[bool]) -> Any:
     sums = func.count().label("rows"), dialects.total(_TOKENS).label("tokens")
     found = select(keys[0], no_writer, *keys[1:], *sums).where(records.c.id >= _LOW, *where)
     return found.group_by(*keys)
+
+
+def days(connection: Connection) -> set[int]:
+    """Return the starts of the days that have seconds here."""
+    day = bucket_of(recent.c.second, ids.DAY)
+    return set(connection.scalars(select(day).where(recent.c.second > 0).distinct()))
 
 
 def rates(connection: Reader, query: Query, *, asked: int, now: int) -> tuple[int, int] | None:

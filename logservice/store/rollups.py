@@ -242,11 +242,11 @@ def _drop_empty(connection: Connection, table: Table, spans: Sequence[int], low:
 
 
 def days(connection: Connection) -> list[int]:
-    """Return the starts of all days that have rows, buckets or kept usage, oldest first.
+    """Return the starts of all days that have rows, buckets, seconds or kept usage, oldest first.
 
     A week whose buckets belong to no such day is named by its first day.
     """
-    found = _bucket_days(connection, hourly)
+    found = _bucket_days(connection, hourly) | recent.days(connection)
     for table in (site, owners):
         found |= _bucket_days(connection, table, table.c.span <= ids.DAY)
     following = 0
