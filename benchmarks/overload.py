@@ -16,7 +16,7 @@ import click
 from .mixture import mixture
 from .offering import Offered, Request, ask, offer
 
-#: As many clients as the service has threads keep it busy, and none waits for another.
+#: Clients enough to keep two workers busy, and none of them waits for a thread.
 CONNECTIONS = 16
 
 

@@ -83,7 +83,7 @@ class SQLiteDialect(Dialect):
         path = Path(folder, sqlite_file.chosen_file(url))
         return {
             "url": reading_url(path),
-            "pool_size": 8,
+            "pool_size": 16,
             **_pool(waiting_time),
         }
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 from ...errors import InvalidValue, Unavailable
 from .urls import SETTING, shown
 
-_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
+_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-8192", "PRAGMA mmap_size=268435456")
 # What reads on and on uses no page twice: the file is neither mapped into memory nor held there.
 _MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-2048", "PRAGMA mmap_size=0")
 # The order matters: auto_vacuum before WAL, and both before the first table.
