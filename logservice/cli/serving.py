@@ -40,7 +40,7 @@ FIRST_ADMIN = "admin"
     type=click.IntRange(1),
     envvar="LOGSERVICE_THREADS",
     show_envvar=True,
-    help="Threads in each; 8 by default.",
+    help="Threads in each; 16 by default.",
 )
 @with_appcontext
 def serve(bind: str, workers: int | None, threads: int | None) -> None:

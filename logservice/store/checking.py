@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
-from . import drift, ids, log_types, recent, rollups, schema, vitals
+from . import drift, ids, log_types, recent, rollups, schema, stats, vitals
 from .dialects import Space
 from .drift import Drift, Link
 from .tables import metadata, records, site
@@ -180,11 +180,12 @@ class Check:
 
     def _look(self) -> None:
         found = self.report
-        found.space = self._store.dialect.space()
+        found.space, now = self._store.dialect.space(), int(self._store.clock())
         with self._store.reading() as connection:
             found.oldest, found.newest = _ends(connection)
             of_types = vitals.rows_of_types(connection)
-            found.wrong_seconds = recent.wrong(connection)
+            minute = () if found.full else (now - stats.RATE_SECONDS + 1, now + 1)
+            found.wrong_seconds = recent.wrong(connection, *minute)
             days = rollups.days(connection) if found.full else _site_days(connection)
         found.rows = sum(held.rows for held in of_types.values())
         found.types = [

@@ -62,10 +62,10 @@ def _drop_month(connection: Connection, dialect: Dialect, purge: Purge, month: I
     if purge.keep_usage:
         kept_usage.keep(connection, low, high)
     rollups.drop_days(connection, low, high)
+    recent.forget(connection, low, high)
     # Last, for from here on everybody waits until the commit.
     if not dialect.drop_month(connection, month):
         raise _InUse
-    recent.recount(connection, low, high)
     return rows
 
 

@@ -2,13 +2,12 @@
 
 Whoever stores rows adds them up by seconds here, in the same transaction. The table is complete from some
 second on; what is older is not added. That second moves on with the newest rows, and what lies before it
-goes. It stands in the table as well, negated, so that it comes before all others. No clock is trusted: who
-asks for more than is complete reads the rows.
+goes; only rows with times in the future stand there for longer. It stands in the table as well, negated, so
+that it comes before all others. No clock is trusted: who asks for more than is complete reads the rows.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,11 +17,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
+    Select,
     bindparam,
     delete,
     func,
     insert,
     literal_column,
+    or_,
     select,
     tuple_,
     union_all,
@@ -43,14 +44,21 @@ _TOKENS = records.c.prompt_tokens + records.c.completion_tokens
 _LOW, _HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteger)
 
 
-def begin(connection: Connection) -> None:
-    """See to it that the table says from when on it is complete: from behind all rows, if it does not say.
+def begin(connection: Connection, *, now: int) -> None:
+    """See to it that the table says from when on it is complete: behind all rows but those in the future.
 
     Nobody else may write meanwhile.
     """
-    if _since(connection) is None:
+    if not has_begun(connection):
         newest = connection.scalar(select(func.max(records.c.id)))
-        _tell(connection, ids.MIN_SECOND if newest is None else ids.second_of(newest) + 1)
+        since = ids.MIN_SECOND if newest is None else min(ids.second_of(newest), now) + 1
+        connection.execute(insert(recent).values(second=-since, writer=0, type=0, model_name=""))
+        recount(connection, since, ids.MAX_SECOND + 1)
+
+
+def has_begun(connection: Reader) -> bool:
+    """Whether the table says from when on it is complete; if not, nothing is added to it."""
+    return _since(connection) is not None
 
 
 def add(connection: Connection, dialect: Dialect, rows: Sequence[Mapping[str, Any]], *, now: int) -> None:
@@ -61,22 +69,22 @@ def add(connection: Connection, dialect: Dialect, rows: Sequence[Mapping[str, An
     newest = ids.second_of(max(row["id"] for row in rows))
     moved = min(newest, now) - KEPT
     # Two that write to the same row would wait for each other's commit.
-    writer = 0 if dialect.one_writer else threading.get_native_id()
+    writer, told = dialect.session(connection), list[tuple[Any, ...]]()
     if moved >= since + KEPT:
-        _move_on(connection, moved, writer)
-        since = moved
-    dialect.add_up(connection, recent, sorted(_by_second(rows, since, writer)))
+        _forget(connection, moved)
+        told, since = [(-moved, writer, 0, "", 0, 0)], moved
+    dialect.add_up(connection, recent, [*told, *sorted(_by_second(rows, since, writer))])
 
 
-def _move_on(connection: Connection, since: int, writer: int) -> None:
-    """Tell that the table is complete from a second on only, and delete what lies before it.
+def _forget(connection: Connection, since: int) -> None:
+    """Delete the seconds before one, and who told that the table is complete from one of them on.
 
-    What others are deleting or adding to just now is left for the next time.
+    What others delete or add to just now is left for the next time, and what tells of later seconds stays.
     """
     key = list(recent.primary_key)
-    before = select(*key).where(recent.c.second < since).with_for_update(skip_locked=True)
+    before = select(*key).where(recent.c.second < since, recent.c.second > -since)
+    before = before.with_for_update(skip_locked=True)
     connection.execute(delete(recent).where(tuple_(*key).in_(before)))
-    _tell(connection, since, writer)
 
 
 def _by_second(rows: Sequence[Mapping[str, Any]], since: int, writer: int) -> Iterator[tuple[Any, ...]]:
@@ -101,7 +109,7 @@ def recount(connection: Connection, low: int, high: int) -> None:
     if since is None or high <= since:
         return
     low = max(low, since)
-    connection.execute(delete(recent).where(recent.c.second >= low, recent.c.second < high))
+    forget(connection, low, high)
     values = {"low": ids.first_id(low), "high": ids.first_id(high)}
     connection.execute(
         insert(recent).from_select([column.name for column in recent.c], _of_rows(records.c.id < _HIGH)),
@@ -109,7 +117,12 @@ def recount(connection: Connection, low: int, high: int) -> None:
     )
 
 
-def _of_rows(*where: ColumnElement[bool]) -> Any:
+def forget(connection: Connection, low: int, high: int) -> None:
+    """Take the seconds from `low`, which is above 0, to before `high` out of the table."""
+    connection.execute(delete(recent).where(recent.c.second >= low, recent.c.second < high))
+
+
+def _of_rows(*where: ColumnElement[bool]) -> Select[Any]:
     """Select what rows make up, in the columns of the table."""
     keys = [second_of_row.label("second"), *(records.c[name] for name in RECENT_DIMENSIONS)]
     no_writer = literal_column("0", BigInteger).label("writer")
@@ -142,24 +155,27 @@ def _rates(shape: Shape) -> Executable:
     return select(_FIRST.scalar_subquery(), *sums).where(*shape.conditions(recent), *asked)
 
 
-def wrong(connection: Connection) -> int:
-    """Return of how many seconds the rows make up something else."""
+def wrong(connection: Connection, low: int = 0, high: int = ids.MAX_SECOND + 1) -> int:
+    """Return of how many seconds from `low` to before `high` the rows make up something else."""
     since = _since(connection)
-    return 0 if since is None else int(_wrong(connection, {"since": since, "low": ids.first_id(since)})[0][0])
+    if since is None or high <= since:
+        return 0
+    low = max(low, since)
+    values = {"low": ids.first_id(low), "high": ids.first_id(high), "from": low, "to": high}
+    return int(_wrong(connection, values)[0][0])
 
 
 @prepared
 def _wrong() -> Executable:
-    of_rows = _of_rows().subquery()
-    keys = ["second", *RECENT_DIMENSIONS]
-    expected = select(*(of_rows.c[name] for name in (*keys, "rows", "tokens")))
-    sums = (dialects.total(recent.c[name]) for name in ("rows", "tokens"))
-    kept = select(*(recent.c[name] for name in keys), *sums)
-    kept = kept.where(recent.c.second >= bindparam("since", type_=BigInteger))
-    kept = kept.group_by(*(recent.c[name] for name in keys))
-    sides = (one.except_(other).subquery() for one, other in ((expected, kept), (kept, expected)))
-    differing = union_all(*(select(side.c.second) for side in sides)).subquery()
-    return select(func.count(differing.c.second.distinct()))
+    keys, sums = ["second", *RECENT_DIMENSIONS], ["rows", "tokens"]
+    of_rows = _of_rows(records.c.id < _HIGH).subquery()
+    from_on, to = (bindparam(name, type_=BigInteger) for name in ("from", "to"))
+    expected = select(*(of_rows.c[name] for name in (*keys, *sums)))
+    kept = select(*(recent.c[name] for name in keys), *((-recent.c[name]).label(name) for name in sums))
+    both = union_all(expected, kept.where(recent.c.second >= from_on, recent.c.second < to)).subquery()
+    differing = or_(*(dialects.total(both.c[name]) != literal_column("0") for name in sums))
+    wrong_keys = select(both.c.second).group_by(*(both.c[name] for name in keys)).having(differing).subquery()
+    return select(func.count(wrong_keys.c.second.distinct()))
 
 
 def _since(connection: Reader) -> int | None:
@@ -175,8 +191,3 @@ def _complete(first: int | None) -> int | None:
 @prepared
 def _first() -> Executable:
     return _FIRST
-
-
-def _tell(connection: Connection, since: int, writer: int = 0) -> None:
-    values = {"second": -since, "writer": writer, "type": 0, "model_name": ""}
-    connection.execute(insert(recent).values(values))

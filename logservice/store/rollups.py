@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
-from . import ids, recent, retained
+from . import ids, retained
 from .buckets import (
     HOURLY,
     LONGER,
@@ -141,7 +141,6 @@ def build(connection: Connection, low: int, high: int) -> None:
     for mark in (0, *retained.MARKS):
         for longer in LONGER:
             _lengthen(connection, longer, low, high, mark=mark)
-    recent.recount(connection, low, high)
 
 
 def _lengthen(connection: Connection, longer: Longer, low: int, high: int, *, mark: int) -> None:
@@ -242,11 +241,11 @@ def _drop_empty(connection: Connection, table: Table, spans: Sequence[int], low:
 
 
 def days(connection: Connection) -> list[int]:
-    """Return the starts of all days that have rows, buckets, seconds or kept usage, oldest first.
+    """Return the starts of all days that have rows, buckets or kept usage, oldest first.
 
     A week whose buckets belong to no such day is named by its first day.
     """
-    found = _bucket_days(connection, hourly) | recent.days(connection)
+    found = _bucket_days(connection, hourly)
     for table in (site, owners):
         found |= _bucket_days(connection, table, table.c.span <= ids.DAY)
     following = 0

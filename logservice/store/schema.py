@@ -87,17 +87,18 @@ def touch_tables(connection: Connection) -> None:
     connection.execute(union_all(*nothing))
 
 
-def bring_up(connection: Connection, *, partition: Partition | None = None) -> None:
+def bring_up(connection: Connection, *, now: int, partition: Partition | None = None) -> None:
     """Create the tables, or bring them up to this version, within the transaction of the connection.
 
+    `now` is the time in epoch seconds, from which on rates are summed.
     `partition` is how the tables that grow for ever are created if they are to have partitions, or found to
     have them. Raises Unavailable when they are newer.
     """
     with _one_at_a_time.held():
-        _bring_up(connection, partition)
+        _bring_up(connection, partition, now)
 
 
-def _bring_up(connection: Connection, partition: Partition | None) -> None:
+def _bring_up(connection: Connection, partition: Partition | None, now: int) -> None:
     found = state(connection)
     if partition is not None:
         partition(connection, [records, contents])
@@ -110,7 +111,7 @@ def _bring_up(connection: Connection, partition: Partition | None) -> None:
         if _written_version(connection) is None:
             command.stamp(config, _UNWRITTEN)
         command.upgrade(config, "head")
-    recent.begin(connection)
+    recent.begin(connection, now=now)
 
 
 def version_of(connection: Connection) -> str | None:

@@ -22,6 +22,7 @@ from . import (
     ids,
     kept_ids,
     purging,
+    recent,
     recording,
     retention,
     rollups,
@@ -94,7 +95,7 @@ class LogStore(Readings):
         """
         partition = self.dialect.partitioning() if partitioned else None
         with self._failing_clearly():
-            self.dialect.create(partial(schema.bring_up, partition=partition))
+            self.dialect.create(partial(schema.bring_up, partition=partition, now=int(self.clock())))
         self._ready = True
 
     def close(self) -> None:
@@ -249,11 +250,14 @@ class LogStore(Readings):
         return vitals.read(self)
 
     def rebuild(self) -> Iterator[int]:
-        """Build the buckets anew from the rows, yielding the start of each day once it is done."""
+        """Build the sums anew from the rows, yielding the start of each day once it is done."""
         with self.reading() as connection:
-            days = rollups.days(connection)
+            days = sorted({*rollups.days(connection), *recent.days(connection)})
+            has_begun = recent.has_begun(connection)
+        if not has_begun:
+            self.create()
         for day in days:
-            work = partial(rollups.build, low=day, high=day + ids.DAY)
+            work = partial(_build, low=day, high=day + ids.DAY)
             # A purge that drops kept usage claims no week, and this builds sums of it anew.
             self.write(work, claims=[retention.CLAIM, week_claim(day, shared=False)], is_long=True)
             yield day
@@ -316,6 +320,12 @@ class LogStore(Readings):
             log.error("%s (%s)", message, detail)
             log.debug("the database error in full", exc_info=error)
             raise Unavailable(message, retry_after=5, detail=detail) from error
+
+
+def _build(connection: Connection, low: int, high: int) -> None:
+    """Build all sums of whole days anew, from second `low` to before `high`."""
+    rollups.build(connection, low, high)
+    recent.recount(connection, low, high)
 
 
 def alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:

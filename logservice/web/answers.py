@@ -214,7 +214,7 @@ class Health(Schema):
     days_checked = number("how many were compared", 1)
     drift = one(LogDrift)
     texts = one(Texts)
-    wrong_seconds = number("of the last minutes, whose rates are not those of the rows", 0)
+    wrong_seconds = number("seconds of the last minutes whose rates are not those of the rows", 0)
     damage = fields.List(
         fields.String(),
         required=True,

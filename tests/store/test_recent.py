@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from logservice.store import recent, sums
 from logservice.store.filters import Filters
@@ -79,6 +79,11 @@ def told(store: LogStore, **values: Any) -> Rates:
     return found["rpm"], found["tpm"]
 
 
+def since(store: LogStore) -> int:
+    found: int = max(-row["second"] for row in table_rows(store, table) if row["second"] < 0)
+    return found
+
+
 def wrong(store: LogStore) -> int:
     with store.reading() as connection:
         return recent.wrong(connection)
@@ -141,7 +146,9 @@ def test_whatever_happens_rates_are_those_of_the_rows(module_store: LogStore, st
             list(module_store.purge(purge, batch=1 + number % 3))
         else:
             clock.now += number if step == "tick" else -number
-        assert told(module_store) == of_rows(module_store, int(clock.now))
+        now = int(clock.now)
+        assert told(module_store) == of_rows(module_store, now)
+        assert (of_seconds(module_store, now) is None) == (now - RATE_SECONDS + 1 < since(module_store))
         assert wrong(module_store) == 0
 
 
@@ -205,7 +212,8 @@ def test_wrong_seconds_are_counted_and_mended_by_a_rebuild(ticking: LogStore) ->
         connection.execute(update(table).where(table.c.second == NOW - 2).values(second=NOW + 2 * DAY))
 
     ticking.write(break_some)
-    found = ticking.check().complete()
+    assert ticking.check().complete().wrong_seconds == 3
+    found = ticking.check(full=True).complete()
     assert (found.wrong_seconds, found.is_sound, found.to_mapping()["wrong_seconds"]) == (4, False, 4)
 
     list(ticking.rebuild())
@@ -225,6 +233,9 @@ def test_a_table_that_does_not_say_since_when_is_not_asked(ticking: LogStore) ->
 
     assert of_seconds(ticking, NOW + 59) is None
     assert of_seconds(ticking, NOW + 60) == of_rows(ticking, NOW + 60) == (2, 10)
+    ticking.write(lambda connection: connection.execute(delete(table)))
+    list(ticking.rebuild())
+    assert of_seconds(ticking, NOW + 60) == (2, 10)
 
 
 def test_an_older_log_begins_behind_its_rows(open_bare: Any, engine: Any) -> None:
@@ -241,21 +252,52 @@ def test_an_older_log_begins_behind_its_rows(open_bare: Any, engine: Any) -> Non
     assert of_seconds(store, NOW + 59) == of_rows(store, NOW + 59) == (1, 5)
 
 
+def test_rows_in_the_future_do_not_keep_an_older_log_waiting(open_bare: Any, engine: Any) -> None:
+    bring_to(engine, "0006")
+    row = "INSERT INTO log_records (id, type, prompt_tokens) VALUES (:id, 2, 8)"
+    with engine.begin() as connection:
+        connection.execute(text(row), [{"id": second << 21} for second in (NOW - 9, NOW + 50, NOW + HOUR)])
+    store = open_bare()
+    store.create()
+
+    assert of_seconds(store, NOW + 60) == of_rows(store, NOW + 60) == (1, 8)
+    assert wrong(store) == 0
+
+
+def test_a_month_that_goes_takes_its_seconds_along(ticking: LogStore, clock: Clock) -> None:
+    """With partitions it goes as a whole."""
+    november = 1_698_796_800
+    clock.now = november + 9
+    ticking.record([call(november + second) for second in range(-30, 10)])
+    assert told(ticking) == (40, 200)
+
+    assert sum(ticking.purge(Purge(november))) == 30
+
+    assert told(ticking) == (10, 50)
+    assert wrong(ticking) == 0
+
+
+def test_several_writers_each_have_rows_of_their_own(open_store: Callable[..., LogStore]) -> None:
+    """On SQLite there is one at a time."""
+    stores = [open_store(), open_store()]
+    for store in stores:
+        store.record([call(NOW)])
+
+    number = 1 if stores[0].dialect.one_writer else 2
+    assert len({row["writer"] for row in table_rows(stores[0], table) if row["second"] == NOW}) == number
+
+
 def test_writers_do_not_wait_for_each_other(open_store: Callable[..., LogStore]) -> None:
-    """On SQLite they do, in any case: there is one at a time."""
-    one, other = open_store(), open_store()
+    """One moves on to later seconds, and the other to still later ones, before the first commits."""
+    one, other = open_store(clock=lambda: NOW), open_store(clock=lambda: NOW + HOUR)
     if one.dialect.one_writer:
-        one.record([call(NOW)])
-        other.record([call(NOW)])
-        assert len({row["writer"] for row in table_rows(one, table)}) == 1
         return
     has_added, may_commit = threading.Event(), threading.Event()
+    row = {"id": (NOW << 21) + 1, "type": 2, "model_name": "m", "prompt_tokens": 1, "completion_tokens": 1}
 
     def slowly(connection: Any) -> None:
-        rows = [
-            {"id": (NOW << 21) + 1, "type": 2, "model_name": "m", "prompt_tokens": 1, "completion_tokens": 1}
-        ]
-        recent.add(connection, one.dialect, rows, now=NOW)
+        connection.execute(insert(records).values(row))
+        recent.add(connection, one.dialect, [row], now=NOW)
         has_added.set()
         assert may_commit.wait(20)
 
@@ -263,9 +305,23 @@ def test_writers_do_not_wait_for_each_other(open_store: Callable[..., LogStore])
     slow.start()
     try:
         assert has_added.wait(20)
-        other.record([call(NOW, model_name="m")])
-        assert told(other, model_name="m") == (1, 5)
+        other.record([call(NOW, model_name="m"), call(NOW + HOUR, model_name="m")])
     finally:
         may_commit.set()
         slow.join()
-    assert told(other, model_name="m") == (2, 7)
+
+    assert since(one) == NOW + HOUR - recent.KEPT
+    assert of_seconds(one, NOW) is None
+    assert of_rows(one, NOW) == (2, 7)
+    assert wrong(one) == 0
+
+
+def test_what_tells_of_later_seconds_stays(ticking: LogStore, clock: Clock) -> None:
+    """Whoever has read before it that the table is complete from earlier on moves on to less."""
+    ticking.record([call(NOW)])
+    clock.now = NOW + HOUR
+    ticking.record([call(NOW + HOUR)])
+
+    ticking.write(lambda connection: recent._forget(connection, NOW + HOUR - recent.KEPT - 10))
+
+    assert since(ticking) == NOW + HOUR - recent.KEPT

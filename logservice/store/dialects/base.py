@@ -117,6 +117,10 @@ class Dialect(abc.ABC):
         return
 
     @abc.abstractmethod
+    def session(self, connection: Connection) -> int:
+        """Return a number that no other session has which may write at the same time."""
+
+    @abc.abstractmethod
     def size(self, connection: Connection, *, rows: int) -> int:
         """Return about how many bytes the log takes, free room left out; `rows` are in `log_records`."""
 

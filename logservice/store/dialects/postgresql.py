@@ -96,8 +96,8 @@ class PostgreSQLDialect(Dialect):
         return {
             "url": url.set(drivername="postgresql+psycopg"),
             "poolclass": QueuePool,
-            "pool_size": 8,
-            "max_overflow": 24,
+            "pool_size": 16,
+            "max_overflow": 16,
             "pool_timeout": waiting_time,
             "connect_args": _connect_args(waiting_time),
         }
@@ -143,6 +143,10 @@ class PostgreSQLDialect(Dialect):
         with self.reading() as connection:
             tables = {row.relname: row.size for row in connection.execute(_SIZES)}
         return Space(sum(tables.values()), tables=tables)
+
+    def session(self, connection: Connection) -> int:
+        driver: Any = connection.connection.driver_connection
+        return int(driver.info.backend_pid)
 
     def size(self, connection: Connection, *, rows: int) -> int:
         taken = sum(row.size for row in connection.execute(_SIZES))

@@ -153,6 +153,9 @@ class SQLiteDialect(Dialect):
     def shorten(self) -> None:
         self._is_to_be_short = True
 
+    def session(self, connection: Connection) -> int:
+        return 0
+
     def size(self, connection: Connection, *, rows: int) -> int:
         pages, free, width = (
             driver(connection).execute(f"PRAGMA {name}").fetchone()[0]
