@@ -49,7 +49,7 @@ from .base import Dialect, Space
 from .expressions import add_up
 from .postgresql_ids import new_ids
 from .postgresql_sessions import NAMES, OwnSessions, Sessions, SharedSessions, change_settings
-from .postgresql_size import unused
+from .postgresql_size import SIZES, unused
 
 log = logging.getLogger("logservice")
 
@@ -141,7 +141,7 @@ class PostgreSQLDialect(Dialect):
 
     def space(self) -> Space:
         with self.reading() as connection:
-            tables = {row.relname: row.size for row in connection.execute(_SIZES)}
+            tables = {row.relname: row.size for row in connection.execute(SIZES)}
         return Space(sum(tables.values()), tables=tables)
 
     def session(self, connection: Connection) -> int:
@@ -149,7 +149,7 @@ class PostgreSQLDialect(Dialect):
         return int(driver.info.backend_pid)
 
     def size(self, connection: Connection, *, rows: int) -> int:
-        taken = sum(row.size for row in connection.execute(_SIZES))
+        taken = sum(row.size for row in connection.execute(SIZES))
         return int(taken) - unused(connection, rows=rows)
 
     def back_up(self, path: Path, advance: Callable[[], None]) -> None:
@@ -287,10 +287,6 @@ class PostgreSQLDialect(Dialect):
         """The index belongs to the table."""
 
 
-_SIZES = text("""
-    SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
-    WHERE relkind = 'r' AND relname LIKE 'log\\_%' AND pg_table_is_visible(oid) ORDER BY relname
-""")
 _CREATE_SEARCH_INDEX = f"""
     CREATE INDEX {_SEARCH_INDEX} ON log_contents USING gin ((coalesce(folded, content)) gin_trgm_ops)
 """

@@ -27,6 +27,12 @@ _BLOCK = text("SELECT CAST(current_setting('block_size') AS BIGINT)")
 # A row takes the width of its values and its header, in steps of eight bytes, and a pointer of four.
 _WIDTH = func.avg(literal_column("(pg_column_size(one.*) + 7) / 8 * 8 + 4"))
 
+#: What each table takes with its indexes, in bytes.
+SIZES = text("""
+    SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
+    WHERE relkind = 'r' AND relname LIKE 'log\\_%' AND pg_table_is_visible(oid) ORDER BY relname
+""")
+
 
 def unused(connection: Connection, *, rows: int) -> int:
     """Return about how many bytes of the large tables are free or dead; `rows` are in `log_records`."""
