@@ -14,7 +14,7 @@ from .yardstick import INSERT, Yardstick, table_of
 
 KINDS = {"id": "INTEGER", "number": "INTEGER", "boolean": "NUMERIC", "text": "TEXT"}
 #: What our own readers and writers have; a test compares. The gateway's own settings are smaller.
-READING = ("PRAGMA cache_size=-16384", "PRAGMA mmap_size=268435456")
+READING = ("PRAGMA cache_size=-8192", "PRAGMA mmap_size=268435456")
 WRITING = (
     "PRAGMA synchronous=FULL",
     "PRAGMA cache_size=-32768",
