@@ -95,7 +95,7 @@ def earlier(connection: Connection, post: Post, new: Sequence[Post], *, now: int
 def insert(connection: Connection, dialect: Dialect, new: Sequence[Record], *, now: int) -> int:
     """Store clean records and return how many: those that keep their ids may be there already.
 
-    Identities are resolved, ids assigned, contents and buckets kept along.
+    `now` is in epoch seconds. Identities are resolved, ids assigned, contents and buckets kept along.
     """
     if not new:
         return 0

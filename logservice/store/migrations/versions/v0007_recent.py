@@ -15,7 +15,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add a table; it is complete from behind the rows that are there, which is told where all begin."""
+    """Add a table without rows; `recent.begin` then writes down from when on it is complete."""
     keys: Iterator[Column[Any]] = (
         Column(
             name,
