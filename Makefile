@@ -17,7 +17,7 @@ DESCRIPTION := setup.cfg pyproject.toml constraints.txt
 # What touches every dependency, and needs none of the programs that are only there to test with.
 WEB := admin own stat envelope ingest token traces export idempotency health page_mounted metrics
 CORE := tests/test_config.py tests/test_logs.py tests/test_metrics_live.py tests/exports tests/store/test_schema.py \
-  tests/store/test_upgrades.py tests/store/test_refusals.py tests/test_backup_command.py \
+  tests/store/test_upgrades.py tests/store/test_refusals.py tests/cli/test_backup.py \
   $(WEB:%=tests/web/test_%.py) tests/hosts/test_manners.py tests/hosts/test_databases.py
 
 .DEFAULT_GOAL := help

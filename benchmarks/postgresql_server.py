@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from tests.postgresql_programs import programs
 from tests.private_servers import account
+from tests.processes import free_port
 
 # Durable, as a gateway's own must be; room for most of 5 million rows, and no planner setting of our own.
 SETTINGS = {
@@ -32,7 +32,7 @@ def running(folder: Path) -> Iterator[Callable[[str], str]]:
     folder = folder.absolute()
     if not (folder / "PG_VERSION").exists():
         _create(folder)
-    port = _free_port()
+    port = free_port()
     settings = {**SETTINGS, "port": str(port), "unix_socket_directories": ""}
     options = [f"--{name}={value}" for name, value in settings.items()]
     with folder.with_name("postgresql.log").open("ab") as output:
@@ -58,13 +58,6 @@ def _create(folder: Path) -> None:
         shutil.chown(folder, user["user"], user["group"])
     command = [str(programs() / "initdb"), "-D", str(folder), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     subprocess.run([*command, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd="/", **user)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:

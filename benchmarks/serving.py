@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from logservice.cli.serving import gunicorn_command
 from logservice.store import accounts
+from tests.processes import free_port
 
 from .calling import Caller, Refused
 from .pairs import Pair
@@ -68,7 +68,7 @@ def add_logins(pair: Pair, user_id: int, username: str) -> Logins:
 @contextmanager
 def serving(pair: Pair, logins: Logins, *, log: Path, workers: int = 2) -> Iterator[Service]:
     """Serve our database of a pair until the block ends. What gunicorn prints is appended to `log`."""
-    port = _free_port()
+    port = free_port()
     outside = {name: value for name, value in os.environ.items() if not name.startswith("LOGSERVICE_")}
     ours = {"LOGSERVICE_INSTANCE_PATH": str(pair.folder), "LOGSERVICE_DATABASE_URL": pair.url}
     with log.open("ab") as output:
@@ -108,10 +108,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(timeout=STOP_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from contextlib import closing
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 from flask import Flask
@@ -12,8 +16,12 @@ from flask.cli import ScriptInfo
 
 from logservice import create_app
 from logservice.cli import logservice
+from logservice.store.store import LogStore
 
 URL = "sqlite:///log.db"
+#: The second of events that do not matter when.
+NOW = 1_750_000_000
+Run = Callable[..., Result]
 
 # Before click 8.2 a runner mixes the two outputs unless it is told not to.
 APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
@@ -37,6 +45,17 @@ def run(app: Flask, *args: str) -> str:
     result = app.test_cli_runner().invoke(args=["logservice", *args])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def with_store(folder: Path, work: Callable[[LogStore], Any]) -> Any:
+    """Return what is found in the store of the service in a folder."""
+    with closing(app_in(folder).extensions["logservice"].store) as store:
+        return work(store)
+
+
+def event(**fields: Any) -> str:
+    """Return a line of JSON that `logservice import` takes."""
+    return json.dumps({"username": "alice", "model_name": "m", "quota": 1, "created_at": NOW} | fields)
 
 
 def complaints(result: Result) -> str:

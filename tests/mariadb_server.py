@@ -13,10 +13,9 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from tests.private_servers import (
     give_to_account,
     new_folder,
 )
+from tests.processes import free_port
 
 USER = "logservice"
 HOST = "127.0.0.1"
@@ -104,7 +104,7 @@ def private() -> Iterator[MariaDB]:
         home = new_folder(ending, fitting_place(durable=False), name="mariadb")
         fits = len(os.fsencode(home / "server.sock")) < SOCKET_PATH
         sockets = home if fits else new_folder(ending, Path("/tmp"), name="mariadb")
-        address = URL.create("mysql", USER, secrets.token_hex(16), HOST, _free_port())
+        address = URL.create("mysql", USER, secrets.token_hex(16), HOST, free_port())
         _initialise(installer, home)
         settings = SETTINGS | {
             "datadir": str(home / "data"),
@@ -169,14 +169,6 @@ def _first_words(home: Path, address: URL) -> Path:
     )
     give_to_account(path)
     return path
-
-
-def _free_port() -> int:
-    with ExitStack() as stack:
-        probe = stack.enter_context(socket.socket())
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(address: URL) -> bool:

@@ -1,7 +1,8 @@
-"""Processes of this machine: who started whom, who has ended, and waiting until they have done something."""
+"""Processes of this machine: who started whom, who has ended, where one may listen, and waiting for them."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,14 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 30) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nothing listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def children(process_id: int) -> list[int]:

@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from sqlalchemy import create_engine
 from logservice.store import accounts, dialects
 from logservice.store.store import LogStore
 from tests.leaks import assert_nothing_leaked
+from tests.processes import free_port
 
 TOKENS = {"root": "root-access-token-1", "gateway": "gateway-access-token-1", "alice": "alice-access-token-1"}
 #: How long the tests marked `load` go on.
@@ -189,13 +189,6 @@ def create(url: str) -> None:
                     connection, name, role=ROLES[name], secret=secret
                 )
             )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until_ready(service: Service) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from logservice import gunicorn_conf
 from tests.leaks import assert_nothing_leaked
-from tests.processes import eventually
+from tests.processes import eventually, free_port
 from tests.programs import (
     CALLER,
     DEPLOY,
@@ -28,7 +28,6 @@ from tests.programs import (
     Proxy,
     caddy,
     checked,
-    free_port,
     nginx,
     program,
     with_changes,

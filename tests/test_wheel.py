@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.page_urls import loaded
-from tests.serving import free_port
+from tests.processes import free_port
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "logservice"

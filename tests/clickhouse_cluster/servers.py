@@ -33,7 +33,7 @@ from tests.private_servers import (
     give_to_account,
     new_folder,
 )
-from tests.serving import free_port
+from tests.processes import free_port
 
 HOST = "127.0.0.1"
 #: What the cluster is called in its servers' configuration.

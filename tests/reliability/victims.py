@@ -14,9 +14,9 @@ from pathlib import Path
 from logservice.store.dialects.postgresql_sessions import IDLE_SECONDS
 from tests.postgresql_programs import NoPostgreSQL
 from tests.postgresql_server import Server
-from tests.processes import children, has_ended
+from tests.processes import children, free_port, has_ended
 from tests.reliability.ledger import Ledger
-from tests.serving import Service, free_port, start, wait_until_ready
+from tests.serving import Service, start, wait_until_ready
 
 WORKERS = 2
 #: How long the service may take to come back, on a machine that is busy with other things.

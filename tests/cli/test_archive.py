@@ -5,32 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
-from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
 
-from logservice.store.store import LogStore
-from tests.commands import app_in, assert_done, assert_error, invoke
+from tests.commands import Run, assert_done, assert_error, with_store
 from tests.store_rows import MIDNIGHT, Row, make_records, raw_rows
 
-Run = Callable[..., Result]
 OLDER = ("--older-than", "2023-11-14")
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a command on the service whose rows are archived."""
-    return partial(invoke, tmp_path)
-
-
-def with_store(folder: Path, work: Callable[[LogStore], Any]) -> Any:
-    with closing(app_in(folder).extensions["logservice"].store) as store:
-        return work(store)
 
 
 @pytest.fixture

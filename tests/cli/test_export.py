@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from pyarrow import parquet
 from sqlalchemy import text
 
@@ -20,10 +17,9 @@ from logservice.store import exports
 from logservice.store.store import LogStore
 from logservice.web.audiences import ADMIN
 from logservice.web.schemas import AllFilters
-from tests.commands import app_in, assert_done, assert_error, invoke
+from tests.commands import Run, assert_done, assert_error, invoke, with_store
 from tests.store_rows import MIDNIGHT, Row, buckets, make_record, make_records, raw_rows, rebuilt
 
-Run = Callable[..., Result]
 NASTY = (
     "=1+1",
     "-5",
@@ -39,17 +35,6 @@ NASTY = (
     "充值 😀",
     "",
 )
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a command on the service whose rows are exported."""
-    return partial(invoke, tmp_path)
-
-
-def with_store(folder: Path, work: Callable[[LogStore], Any]) -> Any:
-    with closing(app_in(folder).extensions["logservice"].store) as store:
-        return work(store)
 
 
 @pytest.fixture

@@ -6,19 +6,15 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 
 from logservice.store import policy
 from logservice.store.maintenance import Maintenance
-from tests.commands import app_in, assert_done, assert_error, invoke
-
-Run = Callable[..., Result]
+from tests.commands import Run, app_in, assert_done, assert_error, invoke
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import Result
 from flask import Flask
 from flask.cli import ScriptInfo
 
@@ -18,9 +17,8 @@ from logservice import LogService, __main__
 from logservice.cli import logservice
 from logservice.counts import counted
 from logservice.errors import InvalidValue
-from tests.commands import RUNNER, assert_done, assert_error, invoke
+from tests.commands import RUNNER, Run, assert_done, assert_error, invoke
 
-Run = Callable[..., Result]
 WARNING = "Warning: no admin can log in any more; `logservice user add NAME --role admin` makes one"
 
 
