@@ -48,7 +48,7 @@ def run(app: Flask, *args: str) -> str:
 
 
 def with_store(folder: Path, work: Callable[[LogStore], Any]) -> Any:
-    """Return what is found in the store of the service in a folder."""
+    """Do something with the store of the service in a folder, and return what comes of it."""
     with closing(app_in(folder).extensions["logservice"].store) as store:
         return work(store)
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.documents import ROOT
+from tests.processes import free_port
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +52,7 @@ def first_run(folder: Path) -> Iterator[FirstRun]:
 
 def free_url() -> str:
     """Return an address of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def settings_for(instance: Path, url: str) -> dict[str, str]:

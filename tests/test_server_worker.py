@@ -1,10 +1,13 @@
-"""The worker process: it stops once its master is gone, and leaves connections to others."""
+"""The worker process: it stops with its master, leaves connections to others, and memory to the system."""
 
 from __future__ import annotations
 
 import gc
 import os
+import platform
+import re
 import socket
+import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +47,36 @@ def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")
+def test_memory_that_is_free_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config()
+    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+    clock = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+
+    with closing(worker.tmp):
+        worker.notify()
+        blocks = [b"x" * 100_000 for _ in range(640)]
+        full = own_megabytes()
+        # The last one stays, and with it the end of the memory.
+        del blocks[:-1]
+        clock.now += 1
+        worker.notify()
+        before = own_megabytes()
+        clock.now += 30
+        worker.notify()
+
+    assert full - before < 10
+    assert full - own_megabytes() > 50
+    assert len(blocks) == 1
+
+
+def own_megabytes() -> float:
+    """Return how much memory this process has for itself."""
+    [found] = re.findall(r"^RssAnon:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(found) / 1000
 
 
 def app(environ: Any, start_response: Any) -> Any:

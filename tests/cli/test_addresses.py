@@ -1,4 +1,4 @@
-"""Addresses that `logservice serve` binds: what cannot be is told before a token is."""
+"""Addresses that `logservice serve` binds: the command to paste fits, and what cannot be is told early."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import pytest
 
 from logservice.client import Client, Counts, Limits
 from tests.client.unreliable import unreliable
+from tests.processes import free_port
 from tests.serving import TOKENS, Service, serving, serving_again
 
 TOKEN = TOKENS["gateway"]
@@ -287,9 +288,7 @@ def test_workers_of_gunicorn_deliver_their_own_events_when_they_stop(
 ) -> None:
     """The client is made in the master, before the workers are forked, and nothing is flushed by hand."""
     (tmp_path / "gateway.py").write_text(PREFORK)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
     gateway = subprocess.Popen(
         [*command, "--log-level", "error", "gateway:app"],

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from sqlalchemy import text
 
 from logservice.cli import times
 from logservice.errors import InvalidValue
 from logservice.imports import reading
 from logservice.store.store import LogStore
-from tests.commands import app_in, assert_done, assert_error, complaints, invoke
+from tests.commands import Run, assert_done, assert_error, complaints, invoke, with_store
 from tests.gateways.flavours import Filled, create, engine_of, fill
 from tests.imports.expected import facts_of
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -55,9 +50,8 @@ def rows_of(filled: Filled) -> int:
 
 
 def count(folder: Path) -> int:
-    with closing(app_in(folder).extensions["logservice"].store) as store:
-        found: LogStore = store
-        return found.count_raw()
+    found: int = with_store(folder, LogStore.count_raw)
+    return found
 
 
 def people(filled: Filled) -> str:
