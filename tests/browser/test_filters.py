@@ -13,6 +13,8 @@ FOCUSED = """() => {
   const { ariaLabel, innerText, value, tagName, name } = document.activeElement;
   return ariaLabel ?? (innerText || value || name || tagName);
 }"""
+#: LONGEST_PRESS of fragment.js, in milliseconds.
+LONGEST_PRESS = 1000
 CUSTOM = "range=custom&start=1790000000&end=1790100000"
 
 
@@ -57,6 +59,15 @@ def test_a_click_after_typing_counts_as_well_as_what_was_typed(open_page: OpenPa
     page.click("text=Export", delay=100)
     expect(page.locator("dialog")).to_contain_text(f"{BOBS_CALLS} rows match")
     assert "model_name=claude" in page.url
+
+
+def test_the_end_of_an_earlier_press_does_not_end_a_later_one(open_page: OpenPage) -> None:
+    page = open_page("#/logs", user="root")
+    page.click("text=30 days")
+    page.wait_for_timeout(LONGEST_PRESS - 300)
+    page.fill("input[name=username]", "bob")
+    page.click("text=Export", delay=600)
+    expect(page.locator("dialog")).to_contain_text(f"{BOBS_CALLS} rows match")
 
 
 def test_the_keyboard_stays_at_what_was_pressed(open_page: OpenPage) -> None:

@@ -57,9 +57,12 @@ export function onFragment(action) {
   addEventListener("click", (event) => {
     if (event.target.closest?.("a[href^='#/']")?.hash === location.hash) changed();
   });
+  let longest;
   const press = () => {
     isPressed = true;
-    setTimeout(release, LONGEST_PRESS);
+    // The end of an earlier press is not that of this one.
+    clearTimeout(longest);
+    longest = setTimeout(release, LONGEST_PRESS);
   };
   addEventListener("pointerdown", press, true);
   // The click comes first.
