@@ -94,6 +94,10 @@ def watch(page: Page, site: Service, complaints: list[str], refused: int | None)
 
 
 def settled(page: Page, shows: str = "main > *") -> None:
-    """Wait until a page shows something and nothing more is on its way."""
+    """Wait until a page shows something and nothing more is on its way.
+
+    What a press begins may be an event that the browser tells of later (`hashchange`, `toggle`): by the next frame.
+    """
     page.wait_for_selector(shows)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     expect(page.locator("[aria-busy]")).to_have_count(0)

@@ -68,6 +68,7 @@ def test_a_click_on_a_name_filters_everything_and_its_chip_takes_it_back(open_pa
 def test_the_chart_is_there_as_a_table_for_who_cannot_see_it(open_page: OpenPage) -> None:
     page = open_page(f"#/overview?measure=requests&by=username&model_name={MODEL}", user="root")
     page.click(".as-table summary")
+    page.wait_for_selector(".as-table tbody tr")
     values = page.eval_on_selector_all(
         ".as-table tbody tr td:nth-child(2)", "cells => cells.map((cell) => Number(cell.textContent))"
     )
