@@ -96,7 +96,8 @@ def watch(page: Page, site: Service, complaints: list[str], refused: int | None)
 def settled(page: Page, shows: str = "main > *") -> None:
     """Wait until a page shows something and nothing more is on its way.
 
-    What a press begins may be an event that the browser tells of later (`hashchange`, `toggle`): by the next frame.
+    What a press begins may be an event that the browser tells of later (`hashchange`, `toggle`): by the next
+    frame.
     """
     page.wait_for_selector(shows)
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")

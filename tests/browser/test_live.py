@@ -49,6 +49,10 @@ def test_live_shows_what_is_new_and_late_once_and_says_what_it_passes_over(
     first = ids(page)
     record(site, *rows("live-many", 1, since=older + 60), *rows("live-many", 1, since=now))
     expect(page.locator("tr.fresh")).to_have_count(2)
+    # A line is lit as one: hundreds of lines with all their cells keep a browser busy for seconds.
+    animated = "one => getComputedStyle(one).animationName"
+    assert page.locator("tr.fresh").first.evaluate(animated) == "fresh"
+    assert page.locator("tr.fresh td").first.evaluate(animated) == "none"
     # The 20 rows of the second page are older than all that was shown: they are not new.
     shown = ids(page)
     assert len(shown) == 52
