@@ -5,7 +5,8 @@ clients as there are threads, each with a byte now and then, would keep everybod
 killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
 grace period, in which no other master can start.
 
-All workers wait for connections on the same socket; here a new one goes to a worker that has few.
+All workers wait for connections on the same socket; here a new one goes to a worker that has few. One that is
+over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back: each thread would keep as much as its largest request once took.
@@ -23,6 +24,7 @@ import socket
 import struct
 import sys
 import time
+from concurrent.futures import Future
 from typing import Any
 
 from gunicorn.errors import AppImportError
@@ -30,6 +32,7 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from .errors import LogServiceError
+from .server_lingering import Lingering
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
@@ -53,6 +56,8 @@ class Worker(ThreadWorker):
         super().__init__(*args, **kwargs)
         #: Until when what a connection sends has to be there, and what reads the body, once there may be one.
         self._awaited: dict[TConn, tuple[float, Any]] = {}
+        #: Connections that are over, but for the client's closing them: they count until then.
+        self._lingering = Lingering(self._forget_connection)
         #: When free memory is to be given back next.
         self._trim_due = 0.0
 
@@ -105,12 +110,20 @@ class Worker(ThreadWorker):
         req.body.reader = _Reader(req.body.reader)
         return super().handle_request(req, conn)
 
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        """Have a connection wait for its next request, or close it once its client has."""
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._lingering.add(conn.sock, self.poller)
+
     def notify(self) -> None:
         """Tell gunicorn that this worker lives, as its main thread does every second; see who is late.
 
         And give back free memory when that is due.
         """
         super().notify()
+        self._lingering.close_expired(self.poller)
         now = time.monotonic()
         if now >= self._trim_due:
             self._trim_due = now + _TRIM_EVERY
@@ -128,6 +141,9 @@ class Worker(ThreadWorker):
         """
         self.alive = self.alive and super().is_parent_alive()
         return self.alive
+
+    def _forget_connection(self) -> None:
+        self.nr_conns -= 1
 
     def _await(self, conn: TConn, seconds: float, reader: Any = None) -> None:
         self._awaited[conn] = (time.monotonic() + seconds, reader)

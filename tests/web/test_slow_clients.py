@@ -105,6 +105,18 @@ def test_a_client_that_takes_no_answer_keeps_no_thread(service: Service) -> None
             client.close()
 
 
+def test_clients_that_leave_connections_open_that_are_over_stop_no_worker(service: Service) -> None:
+    asking = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", service.port)
+        clients = [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(30)]
+        for client in clients:
+            client.sendall(asking)
+        # Were each of them waited for, this would take a minute, and fail.
+        assert service.get("/healthz") == "ok"
+        assert {_answer(client) for client in clients} == {b"200"}
+
+
 def test_who_is_quick_keeps_the_connection(service: Service) -> None:
     connection, sockets = service.open(), set()
     try:
