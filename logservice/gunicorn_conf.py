@@ -41,7 +41,7 @@ limit_request_line = 8190
 _memory = "/dev/shm"  # nosec B108 # gunicorn makes its file there under a random name and unlinks it
 worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
 
-# Newer versions open a socket for remote control; nothing here uses it. Gunicorn 23 has none.
+# Gunicorn would open a socket for remote control; nothing here uses it.
 control_socket_disable = True
 
 logger_class = RequestLogger

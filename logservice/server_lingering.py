@@ -12,55 +12,65 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 
 #: What gunicorn waits for as well: so many seconds, and so many bytes that nobody will look at.
 _SECONDS, _BYTES = 2.0, 65536
+#: As many bytes are read at a time.
+_CHUNK = 4096
 
 
 @dataclass(slots=True)
-class _Lingering:
+class _Left:
+    """What a socket is still given."""
+
     until: float
-    left: int = _BYTES
+    bytes: int = _BYTES
 
 
 class Lingering:
     """Sockets that say no more, until their clients close them, have sent too much, or had their time."""
 
-    def __init__(self, closed: Callable[[], None]) -> None:
-        """Begin without sockets; `closed` is called after each that was closed."""
-        self._sockets: dict[socket.socket, _Lingering] = {}
-        self._closed = closed
+    def __init__(self, after_close: Callable[[], None]) -> None:
+        """Begin without sockets; `after_close` is called after each that was closed."""
+        # In the order in which their time ends, for all have the same.
+        self._sockets: dict[socket.socket, _Left] = {}
+        self._after_close = after_close
+
+    def __len__(self) -> int:
+        """Return how many are not closed yet."""
+        return len(self._sockets)
 
     def add(self, sock: socket.socket, poller: selectors.BaseSelector) -> None:
         """End what is written to a socket, and have the poller tell what still comes."""
+        left = _Left(time.monotonic() + _SECONDS)
         try:
             sock.shutdown(socket.SHUT_WR)
             sock.setblocking(False)
-            poller.register(sock, selectors.EVENT_READ, partial(self._read, poller))
-        except (OSError, ValueError):
-            # The client was quicker.
-            self._close(sock)
-        else:
-            self._sockets[sock] = _Lingering(time.monotonic() + _SECONDS)
+            if _may_send_more(sock, left):
+                poller.register(sock, selectors.EVENT_READ, partial(self._read, poller))
+                self._sockets[sock] = left
+                return
+        except (OSError, ValueError, KeyError):
+            # It is closed already, or cannot be watched.
+            pass
+        self._close(sock)
+
+    def seconds(self) -> float | None:
+        """Return in how many seconds the first has had its time, or None without any."""
+        return next((max(0.0, left.until - time.monotonic()) for left in self._sockets.values()), None)
 
     def close_expired(self, poller: selectors.BaseSelector) -> None:
-        """Close those that have had their time; they stand in the order of that."""
+        """Close those that have had their time."""
         now = time.monotonic()
-        for sock in [sock for sock, lingering in self._sockets.items() if now >= lingering.until]:
+        for sock, _ in list(takewhile(lambda one: one[1].until <= now, self._sockets.items())):
             self._end(sock, poller)
 
     def _read(self, poller: selectors.BaseSelector, sock: socket.socket) -> None:
-        lingering = self._sockets[sock]
-        try:
-            received = len(sock.recv(_BYTES))
-        except BlockingIOError:
-            return
-        except OSError:
-            received = 0
-        lingering.left -= received
-        if not received or lingering.left <= 0:
+        if not _may_send_more(sock, self._sockets[sock]):
             self._end(sock, poller)
 
     def _end(self, sock: socket.socket, poller: selectors.BaseSelector) -> None:
@@ -69,5 +79,20 @@ class Lingering:
         self._close(sock)
 
     def _close(self, sock: socket.socket) -> None:
-        sock.close()
-        self._closed()
+        with suppress(OSError):
+            sock.close()
+        self._after_close()
+
+
+def _may_send_more(sock: socket.socket, left: _Left) -> bool:
+    """Read what a client has sent, and whether it has neither closed nor sent too much."""
+    try:
+        while received := len(sock.recv(_CHUNK)):
+            left.bytes -= received
+            if left.bytes <= 0:
+                return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

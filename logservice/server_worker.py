@@ -5,8 +5,9 @@ clients as there are threads, each with a byte now and then, would keep everybod
 killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
 grace period, in which no other master can start.
 
-All workers wait for connections on the same socket; here a new one goes to a worker that has few. One that is
-over is closed once its client has closed it, without a wait that stops all others.
+All workers wait for connections on the same socket; here a new one goes to a worker that has few, and gets a
+thread once its client has said something. One that is over is closed once its client has closed it, without a
+wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back: each thread would keep as much as its largest request once took.
@@ -19,7 +20,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import gc
+import selectors
 import socket
 import struct
 import sys
@@ -36,6 +39,8 @@ from .server_lingering import Lingering
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
+#: Seconds that a worker which stops waits for who has connected, as gunicorn does for kept connections.
+_STOP_PATIENCE = 2
 #: Seconds between two workers that cannot start.
 _APART = 2
 #: Seconds from one time that free memory is given back to the next.
@@ -90,8 +95,24 @@ class Worker(ThreadWorker):
         them for good, and compute on one processor while the others rest.
         """
         if self.cfg.workers > 1:
-            time.sleep(min(_LEAVE * self.nr_conns, _LEAVE_MOST))
+            # Those that are over are no work.
+            time.sleep(min(_LEAVE * (self.nr_conns - len(self._lingering)), _LEAVE_MOST))
         super().accept(*args)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection to a thread, a new one not before its client says something.
+
+        Gunicorn has a thread wait for that up to five seconds.
+        """
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + min(HEADERS, self.client_timeout)
+        self.pending_conns.append(conn)
+        self.poller.register(
+            conn.sock, selectors.EVENT_READ, functools.partial(self.on_pending_socket_readable, conn)
+        )
 
     def handle(self, conn: TConn) -> Any:
         """Read and answer one request, in a thread of its own."""
@@ -112,10 +133,25 @@ class Worker(ThreadWorker):
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Have a connection wait for its next request, or close it once its client has."""
-        if fs.cancelled() or fs.exception() is not None or fs.result():
-            super().finish_request(conn, fs)
-        else:
+        is_over = not fs.cancelled() and fs.exception() is None and not fs.result()
+        if is_over:
             self._lingering.add(conn.sock, self.poller)
+        else:
+            super().finish_request(conn, fs)
+
+    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
+        """Wait for clients, but no longer than until one has had its time to close its connection."""
+        limits = [seconds for seconds in (timeout, self._lingering.seconds()) if seconds is not None]
+        super().wait_for_and_dispatch_events(min(limits, default=None))
+        self._lingering.close_expired(self.poller)
+
+    def murder_pending(self) -> None:
+        """Close connections whose clients have said nothing in time, and soon once it stops."""
+        if not self.alive:
+            latest = time.monotonic() + _STOP_PATIENCE
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout or latest, latest)
+        super().murder_pending()
 
     def notify(self) -> None:
         """Tell gunicorn that this worker lives, as its main thread does every second; see who is late.
@@ -123,7 +159,6 @@ class Worker(ThreadWorker):
         And give back free memory when that is due.
         """
         super().notify()
-        self._lingering.close_expired(self.poller)
         now = time.monotonic()
         if now >= self._trim_due:
             self._trim_due = now + _TRIM_EVERY

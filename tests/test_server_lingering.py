@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import selectors
 import socket
+import struct
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 
 from logservice.server_lingering import Lingering
 
+ANSWER = b"an answer"
+
 
 class Over:
-    """A connection that is over, and what a worker has for it."""
+    """A connection over which all was sent, and what a worker has for it."""
 
     def __init__(self) -> None:
-        self.ours, self.client = socket.socketpair()
-        self.client.settimeout(5)
+        with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+            self.client = socket.create_connection(listener.getsockname(), timeout=5)
+            self.ours, _ = listener.accept()
         self.poller = selectors.DefaultSelector()
         self.closed = 0
         self.lingering = Lingering(self._count)
-        self.lingering.add(self.ours, self.poller)
+        self.ours.sendall(ANSWER)
 
     def _count(self) -> None:
         self.closed += 1
+
+    def end(self) -> None:
+        """Do what a worker does with a connection that is over."""
+        self.lingering.add(self.ours, self.poller)
 
     def dispatch(self) -> None:
         """Do what a worker does with what its poller tells."""
@@ -35,7 +44,7 @@ class Over:
     def is_open(self) -> bool:
         """Whether the socket is open, and watched, and was not counted as closed."""
         open_, watched = self.ours.fileno() != -1, bool(self.poller.get_map())
-        assert open_ == watched == (self.closed == 0)
+        assert open_ == watched == (self.closed == 0) == (len(self.lingering) == 1)
         return open_
 
     def close(self) -> None:
@@ -53,15 +62,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def over(clock: SimpleNamespace) -> Iterator[Over]:
-    found = Over()
-    try:
+    with closing(Over()) as found:
         yield found
-    finally:
-        found.close()
 
 
 def test_the_client_is_told_at_once_and_closes_when_it_likes(over: Over) -> None:
-    assert over.client.recv(10) == b""
+    over.end()
+    assert over.client.recv(100) == ANSWER
+    assert over.client.recv(100) == b""
     assert over.is_open()
     over.client.close()
     over.dispatch()
@@ -69,25 +77,51 @@ def test_the_client_is_told_at_once_and_closes_when_it_likes(over: Over) -> None
     assert over.closed == 1
 
 
-def test_what_still_comes_is_read_so_that_the_answer_is_not_taken_back(over: Over) -> None:
+def test_a_client_that_was_quicker_is_not_waited_for(over: Over) -> None:
+    over.client.shutdown(socket.SHUT_WR)
+    over.end()
+    assert not over.is_open()
+    assert over.closed == 1
+
+
+def test_an_answer_is_there_though_the_client_sent_more_than_was_read(over: Over) -> None:
     over.client.sendall(b"more that nobody asked for")
+    over.end()
+    assert over.is_open()
+    over.client.sendall(b"and more")
     over.dispatch()
     assert over.is_open()
     over.client.shutdown(socket.SHUT_WR)
     over.dispatch()
     assert not over.is_open()
+    # With bytes left unread the system would have reset the connection.
+    assert over.client.recv(100) == ANSWER
+    assert over.client.recv(100) == b""
 
 
 def test_who_goes_on_sending_is_cut_off(over: Over) -> None:
-    over.client.setblocking(False)
-    taken = 0
-    while over.is_open():
-        taken += over.client.send(b"x" * 10_000)
+    over.end()
+    sent = 0
+    while over.is_open() and sent < 1_000_000:
+        over.client.sendall(b"x" * 10_000)
+        sent += 10_000
         over.dispatch()
-    assert taken <= 80_000
+    assert not over.is_open()
+    assert sent <= 80_000
+
+
+def test_who_resets_the_connection_is_gone(over: Over) -> None:
+    over.end()
+    over.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    over.client.close()
+    over.dispatch()
+    assert not over.is_open()
 
 
 def test_who_does_not_close_is_given_two_seconds(over: Over, clock: SimpleNamespace) -> None:
+    assert over.lingering.seconds() is None
+    over.end()
+    assert over.lingering.seconds() == pytest.approx(2)
     clock.now += 1.9
     over.lingering.close_expired(over.poller)
     assert over.is_open()
@@ -96,11 +130,8 @@ def test_who_does_not_close_is_given_two_seconds(over: Over, clock: SimpleNamesp
     assert not over.is_open()
 
 
-def test_a_client_that_is_gone_already_is_counted(clock: SimpleNamespace) -> None:
-    ours, client = socket.socketpair()
-    ours.close()
-    client.close()
-    closed: list[None] = []
-    with selectors.DefaultSelector() as poller:
-        Lingering(lambda: closed.append(None)).add(ours, poller)
-    assert len(closed) == 1
+def test_a_socket_that_is_closed_already_counts_as_closed(over: Over) -> None:
+    over.ours.close()
+    over.end()
+    assert over.closed == 1
+    assert not over.is_open()

@@ -6,8 +6,10 @@ import gc
 import os
 import platform
 import re
+import selectors
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn
 
 from logservice.server_worker import Worker
 from tests.processes import children, eventually
@@ -47,6 +50,59 @@ def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()
+
+
+def test_a_new_connection_gets_a_thread_once_its_client_says_something() -> None:
+    config = Config()
+    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+    given: list[TConn] = []
+    worker.tpool = SimpleNamespace(submit=lambda _handle, conn: given.append(conn) or Future())
+    ours, client = socket.socketpair()
+    conn = TConn(config, ours, None, None)
+    with closing(worker.tmp), closing(ours), closing(client), selectors.DefaultSelector() as worker.poller:
+        worker.enqueue_req(conn)
+        worker.wait_for_and_dispatch_events(timeout=0.1)
+        assert given == []
+        client.sendall(b"G")
+        worker.wait_for_and_dispatch_events(timeout=5)
+    assert given == [conn]
+
+
+def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, clock = Config(), SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+    ours, client = socket.socketpair()
+    worker.nr_conns = 1
+    with closing(worker.tmp), closing(client), selectors.DefaultSelector() as worker.poller:
+        worker.enqueue_req(TConn(config, ours, None, None))
+        clock.now += 3
+        worker.murder_pending()
+        assert worker.nr_conns == 1
+        worker.alive = False
+        worker.murder_pending()
+        assert worker.nr_conns == 1
+        clock.now += 2
+        worker.murder_pending()
+    assert worker.nr_conns == 0
+    assert ours.fileno() == -1
+
+
+def test_a_connection_that_is_over_counts_until_its_client_has_closed_it() -> None:
+    config = Config()
+    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+    ours, client = socket.socketpair()
+    answered: Future[bool] = Future()
+    answered.set_result(False)
+    worker.nr_conns = 1
+    with closing(worker.tmp), closing(client), selectors.DefaultSelector() as worker.poller:
+        worker.finish_request(TConn(config, ours, None, None), answered)
+        assert client.recv(10) == b""
+        assert worker.nr_conns == 1
+        client.close()
+        worker.wait_for_and_dispatch_events(timeout=5)
+    assert worker.nr_conns == 0
+    assert ours.fileno() == -1
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")

@@ -105,6 +105,15 @@ def test_a_client_that_takes_no_answer_keeps_no_thread(service: Service) -> None
             client.close()
 
 
+def test_clients_that_say_nothing_keep_no_thread(service: Service) -> None:
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", service.port)
+        for _ in range(150):
+            stack.enter_context(socket.create_connection(address))
+        # Were a thread kept by each until it is late, this would wait for longer than it does.
+        assert service.get("/healthz") == "ok"
+
+
 def test_clients_that_leave_connections_open_that_are_over_stop_no_worker(service: Service) -> None:
     asking = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with contextlib.ExitStack() as stack:
@@ -112,9 +121,11 @@ def test_clients_that_leave_connections_open_that_are_over_stop_no_worker(servic
         clients = [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(30)]
         for client in clients:
             client.sendall(asking)
-        # Were each of them waited for, this would take a minute, and fail.
+        # Were one waited for after the other, this would take a minute.
+        begun = time.monotonic()
         assert service.get("/healthz") == "ok"
         assert {_answer(client) for client in clients} == {b"200"}
+        assert time.monotonic() - begun < 20
 
 
 def test_who_is_quick_keeps_the_connection(service: Service) -> None:
