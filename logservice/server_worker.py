@@ -10,7 +10,8 @@ thread once its client has said something. One that is over is closed once its c
 wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
-And memory that is free is given back: each thread would keep as much as its largest request once took.
+And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
+large as its largest request, and in pieces.
 
 An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.
 """
@@ -45,6 +46,8 @@ _STOP_PATIENCE = 2
 _APART = 2
 #: Seconds from one time that free memory is given back to the next.
 _TRIM_EVERY = 30
+#: How many pools of memory glibc has for all threads, by itself up to eight for each processor (mallopt(3)).
+_ARENAS, _M_ARENA_MAX = 4, -8
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 #: Seconds that a worker leaves a new connection to others, for each that it has itself, and at most.
 _LEAVE, _LEAVE_MOST = 0.0002, 0.002
@@ -65,6 +68,11 @@ class Worker(ThreadWorker):
         self._lingering = Lingering(self._forget_connection)
         #: When free memory is to be given back next.
         self._trim_due = 0.0
+
+    def init_process(self) -> None:
+        """Begin to work, in a process of its own, and without threads so far."""
+        _limit_arenas()
+        super().init_process()
 
     def load_wsgi(self) -> None:
         """Load the application, or have gunicorn say in one line why it refuses to start, and end."""
@@ -199,6 +207,12 @@ class _Reader:
         except ParseException as error:
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
         return content
+
+
+def _limit_arenas() -> None:
+    """Have threads share memory: what one has freed another can use."""
+    if _LIBC is not None and hasattr(_LIBC, "mallopt"):
+        _LIBC.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def _trim_memory() -> None:

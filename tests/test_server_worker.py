@@ -8,6 +8,8 @@ import platform
 import re
 import selectors
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
@@ -127,6 +129,42 @@ def test_memory_that_is_free_is_given_back(monkeypatch: pytest.MonkeyPatch) -> N
     assert full - before < 10
     assert full - own_megabytes() > 50
     assert len(blocks) == 1
+
+
+POOLS = """
+import ctypes, sys, threading
+from gunicorn.workers.gthread import ThreadWorker
+from logservice.server_worker import Worker
+
+if sys.argv[1] == "worker":
+    ThreadWorker.init_process = lambda self: None
+    Worker.__new__(Worker).init_process()
+together = threading.Barrier(12)
+
+def use_memory():
+    together.wait()
+    held = bytearray(50_000)
+    together.wait()
+
+threads = [threading.Thread(target=use_memory) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+out = libc.fopen(b"/dev/stdout", b"w")
+libc.malloc_info(0, ctypes.c_void_p(out))
+libc.fclose(ctypes.c_void_p(out))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+@pytest.mark.parametrize(("process", "most"), [("worker", 4), ("any", 16)])
+def test_threads_share_a_few_pools_of_memory(process: str, most: int) -> None:
+    told = subprocess.check_output([sys.executable, "-c", POOLS, process], text=True, timeout=60)
+    # Without a limit there are more than four.
+    assert most // 4 < told.count("<heap nr=") <= most
 
 
 def own_megabytes() -> float:
