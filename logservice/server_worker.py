@@ -6,8 +6,8 @@ killed it takes no new connections, but goes on with those that are busy, and so
 grace period, in which no other master can start.
 
 All workers wait for connections on the same socket; here a new one goes to a worker that has few, and gets a
-thread once its client has said something. One that is over is closed once its client has closed it, without a
-wait that stops all others.
+thread once its client has said something, of which those that write leave some to those that read. One that
+is over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
@@ -37,6 +37,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from .errors import LogServiceError
 from .server_lingering import Lingering
+from .server_threads import Writers, writes
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
@@ -66,6 +67,8 @@ class Worker(ThreadWorker):
         self._awaited: dict[TConn, tuple[float, Any]] = {}
         #: Connections that are over, but for the client's closing them: they count until then.
         self._lingering = Lingering(self._forget_connection)
+        #: Connections with requests that write, which leave some threads to others.
+        self._writers: Writers[TConn] = Writers(super().enqueue_req, threads=self.cfg.threads)
         #: When free memory is to be given back next.
         self._trim_due = 0.0
 
@@ -113,7 +116,10 @@ class Worker(ThreadWorker):
         Gunicorn has a thread wait for that up to five seconds.
         """
         if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
+            if writes(conn.sock):
+                self._writers.add(conn)
+            else:
+                super().enqueue_req(conn)
             return
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + min(HEADERS, self.client_timeout)
@@ -141,6 +147,7 @@ class Worker(ThreadWorker):
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Have a connection wait for its next request, or close it once its client has."""
+        self._writers.end(conn)
         is_over = not fs.cancelled() and fs.exception() is None and not fs.result()
         if is_over:
             self._lingering.add(conn.sock, self.poller)

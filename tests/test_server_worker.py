@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -27,6 +28,16 @@ from tests.processes import children, eventually
 from tests.serving import Service, serving
 
 _ESTABLISHED = "01"
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """A worker of three threads that was not started, and what it waits with."""
+    config = Config()
+    config.set("threads", 3)
+    found = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+    with closing(found.tmp), selectors.DefaultSelector() as found.poller:
+        yield found
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
@@ -54,14 +65,12 @@ def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
         gc.unfreeze()
 
 
-def test_a_new_connection_gets_a_thread_once_its_client_says_something() -> None:
-    config = Config()
-    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+def test_a_new_connection_gets_a_thread_once_its_client_says_something(worker: Worker) -> None:
     given: list[TConn] = []
     worker.tpool = SimpleNamespace(submit=lambda _handle, conn: given.append(conn) or Future())
     ours, client = socket.socketpair()
-    conn = TConn(config, ours, None, None)
-    with closing(worker.tmp), closing(ours), closing(client), selectors.DefaultSelector() as worker.poller:
+    conn = TConn(worker.cfg, ours, None, None)
+    with closing(ours), closing(client):
         worker.enqueue_req(conn)
         worker.wait_for_and_dispatch_events(timeout=0.1)
         assert given == []
@@ -70,14 +79,44 @@ def test_a_new_connection_gets_a_thread_once_its_client_says_something() -> None
     assert given == [conn]
 
 
-def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, clock = Config(), SimpleNamespace(now=time.monotonic())
+def test_who_writes_leaves_a_thread_to_who_reads(worker: Worker) -> None:
+    given: list[TConn] = []
+    worker.tpool = SimpleNamespace(submit=lambda _handle, conn: given.append(conn) or Future())
+    with ExitStack() as stack:
+        said = (b"POST", b"POST", b"POST", b"GET ")
+        first, second, third, reader = [arrived(stack, worker, start) for start in said]
+        for conn in (first, second, third, reader):
+            worker.enqueue_req(conn)
+        assert given == [first, second, reader]
+        worker.finish_request(second, answered())
+        assert given == [first, second, reader, third]
+
+
+def arrived(stack: ExitStack, worker: Worker, said: bytes) -> TConn:
+    """Return a connection whose client has said something."""
+    ours, client = (stack.enter_context(one) for one in socket.socketpair())
+    client.sendall(said)
+    conn = TConn(worker.cfg, ours, None, None)
+    conn.data_ready = True
+    return conn
+
+
+def answered() -> Future[bool]:
+    """Return what gunicorn has of a request after which the connection is over."""
+    found: Future[bool] = Future()
+    found.set_result(False)
+    return found
+
+
+def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=time.monotonic())
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
-    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
     ours, client = socket.socketpair()
     worker.nr_conns = 1
-    with closing(worker.tmp), closing(client), selectors.DefaultSelector() as worker.poller:
-        worker.enqueue_req(TConn(config, ours, None, None))
+    with closing(client):
+        worker.enqueue_req(TConn(worker.cfg, ours, None, None))
         clock.now += 3
         worker.murder_pending()
         assert worker.nr_conns == 1
@@ -90,15 +129,11 @@ def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(monkeypatch: pyte
     assert ours.fileno() == -1
 
 
-def test_a_connection_that_is_over_counts_until_its_client_has_closed_it() -> None:
-    config = Config()
-    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+def test_a_connection_that_is_over_counts_until_its_client_has_closed_it(worker: Worker) -> None:
     ours, client = socket.socketpair()
-    answered: Future[bool] = Future()
-    answered.set_result(False)
     worker.nr_conns = 1
-    with closing(worker.tmp), closing(client), selectors.DefaultSelector() as worker.poller:
-        worker.finish_request(TConn(config, ours, None, None), answered)
+    with closing(client):
+        worker.finish_request(TConn(worker.cfg, ours, None, None), answered())
         assert client.recv(10) == b""
         assert worker.nr_conns == 1
         client.close()
@@ -108,23 +143,20 @@ def test_a_connection_that_is_over_counts_until_its_client_has_closed_it() -> No
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")
-def test_memory_that_is_free_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Config()
-    worker = Worker(1, os.getppid(), [], None, 30, config, Logger(config))
+def test_memory_that_is_free_is_given_back(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=time.monotonic())
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
 
-    with closing(worker.tmp):
-        worker.notify()
-        blocks = [b"x" * 100_000 for _ in range(640)]
-        full = own_megabytes()
-        # The last one stays, and with it the end of the memory.
-        del blocks[:-1]
-        clock.now += 1
-        worker.notify()
-        before = own_megabytes()
-        clock.now += 30
-        worker.notify()
+    worker.notify()
+    blocks = [b"x" * 100_000 for _ in range(640)]
+    full = own_megabytes()
+    # The last one stays, and with it the end of the memory.
+    del blocks[:-1]
+    clock.now += 1
+    worker.notify()
+    before = own_megabytes()
+    clock.now += 30
+    worker.notify()
 
     assert full - before < 10
     assert full - own_megabytes() > 50

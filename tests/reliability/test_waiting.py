@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,3 +104,23 @@ def test_a_database_that_another_program_locks_is_told_to_all_who_post_and_used_
     for answer in refused.values():
         assert_refused(answer, "locked")
     assert_going_on(waiting)
+
+
+def test_posts_that_wait_leave_threads_to_who_reads(lend: Lend, tmp_path: Path) -> None:
+    environ = {"LOGSERVICE_WAITING_TIME": "60", "LOGSERVICE_THREADS": "4"}
+    names = [f"waits-{number}" for number in range(8)]
+    with lend(tmp_path) as url, serving(tmp_path, workers=1, url=url, environ=environ) as service:
+        waiting = Waiting(service, url, tmp_path / "slow", set())
+        with ThreadPoolExecutor(len(names)) as clients:
+            with waiting.locked():
+                posts = [clients.submit(post, service, name) for name in names]
+                for _ in range(10):
+                    assert_reading(service)
+                assert not any(one.done() for one in posts)
+            statuses = [one.result().status for one in posts]
+        # Those without a thread may have waited for longer than anybody does.
+        assert statuses.count(200) >= 3
+        assert set(statuses) <= {200, 503}
+        assert_going_on(
+            waiting, *(name for name, status in zip(names, statuses, strict=True) if status == 200)
+        )
