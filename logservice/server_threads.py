@@ -6,15 +6,12 @@ database, as many posts as there are threads would keep out everybody, and those
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Conn = TypeVar("Conn")
 
-#: How methods begin that do not only read: RFC 9110, section 9.2.1, and RFC 5789.
-_WRITING = (b"POST", b"PUT ", b"PATC", b"DELE")
 #: Writers leave one thread of so many, and one of fewer, unless there is only that.
 _LEFT_OF = 4
 
@@ -47,15 +44,3 @@ class Writers(Generic[Conn]):
             conn = self._waiting.popleft()
             self._begun.add(conn)
             self._begin(conn)
-
-
-def writes(sock: socket.socket) -> bool:
-    """Whether the request that has arrived on a socket writes, as its method says; nothing is taken of it.
-
-    What is encrypted, or has hardly begun to arrive, counts as read.
-    """
-    try:
-        return sock.recv(4, socket.MSG_PEEK | socket.MSG_DONTWAIT) in _WRITING
-    except (OSError, ValueError):
-        # ValueError: a socket of TLS looks at nothing.
-        return False

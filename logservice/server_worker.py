@@ -5,9 +5,9 @@ clients as there are threads, each with a byte now and then, would keep everybod
 killed it takes no new connections, but goes on with those that are busy, and so keeps the port for the whole
 grace period, in which no other master can start.
 
-All workers wait for connections on the same socket; here a new one goes to a worker that has few, and gets a
-thread once its client has said something, of which those that write leave some to those that read. One that
-is over is closed once its client has closed it, without a wait that stops all others.
+All workers wait for connections on the same socket; here a new one goes to a worker that has few. It gets a
+thread once the headers of a request are there, and requests that write leave some threads to those that read.
+One that is over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
@@ -28,21 +28,28 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future
+from itertools import takewhile
 from typing import Any
 
 from gunicorn.errors import AppImportError
-from gunicorn.http.errors import ParseException
+from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from . import server_headers as headers
 from .errors import LogServiceError
 from .server_lingering import Lingering
-from .server_threads import Writers, writes
+from .server_threads import Writers
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
+#: Seconds for the rest of a body that nobody wants.
+_UNREAD = 0.1
 #: Seconds that a worker which stops waits for who has connected, as gunicorn does for kept connections.
 _STOP_PATIENCE = 2
+#: Seconds that a connection on which nothing happens is left alone while others wait for one.
+_ENOUGH = 1
 #: Seconds between two workers that cannot start.
 _APART = 2
 #: Seconds from one time that free memory is given back to the next.
@@ -69,6 +76,8 @@ class Worker(ThreadWorker):
         self._lingering = Lingering(self._forget_connection)
         #: Connections with requests that write, which leave some threads to others.
         self._writers: Writers[TConn] = Writers(super().enqueue_req, threads=self.cfg.threads)
+        #: Seconds for the headers.
+        self._headers_seconds = min(HEADERS, self.client_timeout)
         #: When free memory is to be given back next.
         self._trim_due = 0.0
 
@@ -111,29 +120,62 @@ class Worker(ThreadWorker):
         super().accept(*args)
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection to a thread, a new one not before its client says something.
+        """Give a connection to a thread once the headers of its request are there.
 
-        Gunicorn has a thread wait for that up to five seconds.
+        Gunicorn has a thread wait up to five seconds for the first of them, and for the rest without end.
         """
-        if conn.initialized or conn.data_ready:
-            if writes(conn.sock):
-                self._writers.add(conn)
-            else:
-                super().enqueue_req(conn)
+        seen = self._look(conn)
+        if not headers.are_awaited(seen):
+            self._go_on(conn, seen)
             return
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + min(HEADERS, self.client_timeout)
+        conn.timeout = time.monotonic() + self._headers_seconds
         self.pending_conns.append(conn)
-        self.poller.register(
-            conn.sock, selectors.EVENT_READ, functools.partial(self.on_pending_socket_readable, conn)
-        )
+        self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self._look_again, conn))
+        self._wait_for_more(conn, seen)
+
+    def _look(self, conn: TConn) -> bytes | None:
+        """Return what has arrived of a request, or None where that does not tell whether its headers are.
+
+        They may be encrypted, or some of them have been read with the request before.
+        """
+        if conn.is_http2 or (conn.initialized and (self.cfg.is_ssl or _has_read_ahead(conn))):
+            return None
+        seen = headers.look(conn.sock)
+        return None if seen and self.cfg.is_ssl else seen
+
+    def _look_again(self, conn: TConn, sock: socket.socket) -> None:
+        seen = self._look(conn)
+        if headers.are_awaited(seen):
+            self._wait_for_more(conn, seen)
+            return
+        headers.wait_for(sock, 1)
+        self.poller.unregister(sock)
+        self.pending_conns.remove(conn)
+        self._go_on(conn, seen)
+
+    def _wait_for_more(self, conn: TConn, seen: bytes | None) -> None:
+        if seen:
+            headers.wait_for(conn.sock, len(seen) + 1)
+
+    def _go_on(self, conn: TConn, seen: bytes | None) -> None:
+        """Give a connection to a thread, unless there are too many headers; it may have to wait for one."""
+        if headers.are_too_many(seen):
+            self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they do not end"))
+            self._lingering.add(conn.sock, self.poller)
+            return
+        conn.data_ready = True
+        if headers.write(seen):
+            self._writers.add(conn)
+        else:
+            super().enqueue_req(conn)
 
     def handle(self, conn: TConn) -> Any:
         """Read and answer one request, in a thread of its own."""
         # A client that takes none of its answer: sending fails then, and the thread is free.
         seconds = struct.pack("ll", self.client_timeout, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-        self._await(conn, min(HEADERS, self.client_timeout))
+        self._await(conn, self._headers_seconds)
         try:
             return super().handle(conn)
         finally:
@@ -144,6 +186,14 @@ class Worker(ThreadWorker):
         self._await(conn, self.client_timeout, req.body.reader)
         req.body.reader = _Reader(req.body.reader)
         return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """Whether a connection can be used again, once it was rid of a body that nobody has read.
+
+        Gunicorn has a thread wait for the rest of that for five seconds.
+        """
+        parser: Any = conn.parser
+        return keepalive and bool(parser.finish_body(deadline=time.monotonic() + _UNREAD))
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Have a connection wait for its next request, or close it once its client has."""
@@ -159,14 +209,29 @@ class Worker(ThreadWorker):
         limits = [seconds for seconds in (timeout, self._lingering.seconds()) if seconds is not None]
         super().wait_for_and_dispatch_events(min(limits, default=None))
         self._lingering.close_expired(self.poller)
+        self._make_room()
 
     def murder_pending(self) -> None:
-        """Close connections whose clients have said nothing in time, and soon once it stops."""
+        """Close connections whose headers are not there in time, and soon once it stops."""
         if not self.alive:
             latest = time.monotonic() + _STOP_PATIENCE
             for conn in self.pending_conns:
                 conn.timeout = min(conn.timeout or latest, latest)
         super().murder_pending()
+
+    def _make_room(self) -> None:
+        """Close connections on which nothing happens if others wait for one, first those without headers."""
+        if self._is_full():
+            _end_time(self.pending_conns, of=self._headers_seconds)
+            self.murder_pending()
+        if self._is_full():
+            _end_time(self.keepalived_conns, of=self.cfg.keepalive)
+            self.murder_keepalived()
+
+    def _is_full(self) -> bool:
+        """Whether it has as many connections as it keeps."""
+        has_all: bool = self.nr_conns >= self.worker_connections
+        return has_all
 
     def notify(self) -> None:
         """Tell gunicorn that this worker lives, as its main thread does every second; see who is late.
@@ -214,6 +279,19 @@ class _Reader:
         except ParseException as error:
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
         return content
+
+
+def _has_read_ahead(conn: TConn) -> bool:
+    """Whether a part of the next request was read already, as gunicorn asks itself."""
+    parser: Any = conn.parser
+    return bool(parser.unreader.buf.getvalue())
+
+
+def _end_time(conns: Iterable[TConn], *, of: float) -> None:
+    """End the time of connections that have had enough of it; they are in the order in which it ends."""
+    now = time.monotonic()
+    for conn in takewhile(lambda one: (one.timeout or now) <= now + of - _ENOUGH, conns):
+        conn.timeout = now
 
 
 def _limit_arenas() -> None:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from logservice.server_lingering import Lingering
+from tests.sockets import tcp_pair
 
 ANSWER = b"an answer"
 
@@ -21,9 +22,7 @@ class Over:
     """A connection over which all was sent, and what a worker has for it."""
 
     def __init__(self) -> None:
-        with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-            self.client = socket.create_connection(listener.getsockname(), timeout=5)
-            self.ours, _ = listener.accept()
+        self.ours, self.client = tcp_pair()
         self.poller = selectors.DefaultSelector()
         self.closed = 0
         self.lingering = Lingering(self._count)

@@ -6,12 +6,13 @@ import gc
 import os
 import platform
 import re
+import select
 import selectors
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -26,8 +27,10 @@ from gunicorn.workers.gthread import TConn
 from logservice.server_worker import Worker
 from tests.processes import children, eventually
 from tests.serving import Service, serving
+from tests.sockets import tcp_pair
 
 _ESTABLISHED = "01"
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
@@ -65,88 +68,186 @@ def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
         gc.unfreeze()
 
 
-def test_a_new_connection_gets_a_thread_once_its_client_says_something(worker: Worker) -> None:
-    given: list[TConn] = []
-    worker.tpool = SimpleNamespace(submit=lambda _handle, conn: given.append(conn) or Future())
-    ours, client = socket.socketpair()
-    conn = TConn(worker.cfg, ours, None, None)
-    with closing(ours), closing(client):
-        worker.enqueue_req(conn)
-        worker.wait_for_and_dispatch_events(timeout=0.1)
-        assert given == []
-        client.sendall(b"G")
-        worker.wait_for_and_dispatch_events(timeout=5)
-    assert given == [conn]
+@pytest.fixture
+def begun(worker: Worker) -> list[TConn]:
+    """The connections that are given to threads, one after the other."""
+    found: list[TConn] = []
+    worker.tpool = SimpleNamespace(submit=lambda _handle, conn: found.append(conn) or Future())
+    return found
 
 
-def test_who_writes_leaves_a_thread_to_who_reads(worker: Worker) -> None:
-    given: list[TConn] = []
-    worker.tpool = SimpleNamespace(submit=lambda _handle, conn: given.append(conn) or Future())
+class Client:
+    """A client that has connected to a worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        ours, self.socket = tcp_pair()
+        self.conn = TConn(worker.cfg, ours, ("127.0.0.1", 1), None)
+        worker.nr_conns += 1
+        worker.enqueue_req(self.conn)
+
+    def say(self, content: bytes) -> None:
+        """Send something, and have the worker do what it does then."""
+        self.socket.sendall(content)
+        self._worker.wait_for_and_dispatch_events(timeout=5)
+
+
+@pytest.fixture
+def connect(worker: Worker) -> Iterator[Callable[[], Client]]:
+    """Return a new client."""
     with ExitStack() as stack:
-        said = (b"POST", b"POST", b"POST", b"GET ")
-        first, second, third, reader = [arrived(stack, worker, start) for start in said]
-        for conn in (first, second, third, reader):
-            worker.enqueue_req(conn)
-        assert given == [first, second, reader]
-        worker.finish_request(second, answered())
-        assert given == [first, second, reader, third]
+
+        def connected() -> Client:
+            found = Client(worker)
+            stack.callback(found.socket.close)
+            stack.callback(found.conn.sock.close)
+            return found
+
+        yield connected
 
 
-def arrived(stack: ExitStack, worker: Worker, said: bytes) -> TConn:
-    """Return a connection whose client has said something."""
-    ours, client = (stack.enter_context(one) for one in socket.socketpair())
-    client.sendall(said)
-    conn = TConn(worker.cfg, ours, None, None)
-    conn.data_ready = True
-    return conn
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time, as `clock.now`."""
+    found = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(time, "monotonic", lambda: found.now)
+    return found
 
 
-def answered() -> Future[bool]:
-    """Return what gunicorn has of a request after which the connection is over."""
+def test_a_new_connection_gets_a_thread_once_its_headers_are_there(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    client = connect()
+    worker.wait_for_and_dispatch_events(timeout=0.1)
+    for part in (b"G", b"ET / HTTP/1.1\r\nHost: x\r\n", b"\r"):
+        client.say(part)
+        # Nobody is woken again for what was seen.
+        assert worker.poller.select(0) == []
+    assert begun == []
+    client.say(b"\n")
+    assert begun == [client.conn]
+    assert not worker.pending_conns
+    # Reading waits for nothing but the first byte.
+    assert client.conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+
+
+def test_a_request_that_came_with_its_connection_gets_a_thread_at_once(
+    worker: Worker, begun: list[TConn]
+) -> None:
+    ours, client = tcp_pair()
+    with closing(ours), closing(client):
+        client.sendall(GET)
+        assert select.select([ours], [], [], 5)[0]
+        conn = TConn(worker.cfg, ours, None, None)
+        worker.enqueue_req(conn)
+    assert begun == [conn]
+
+
+def test_headers_that_are_late_are_not_waited_for_however_much_of_them_comes(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
+) -> None:
+    client = connect()
+    for _ in range(9):
+        clock.now += 1
+        client.say(b"G")
+        worker.murder_pending()
+    assert worker.nr_conns == 1
+    clock.now += 1
+    worker.murder_pending()
+    assert (worker.nr_conns, begun) == (0, [])
+    assert client.conn.sock.fileno() == -1
+
+
+def test_headers_without_an_end_are_refused_before_they_get_a_thread(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    client = connect()
+    client.socket.sendall(b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 12_000)
+    worker.wait_for_and_dispatch_events(timeout=5)
+    deadline = time.monotonic() + 5
+    while worker.pending_conns and time.monotonic() < deadline:
+        worker.wait_for_and_dispatch_events(timeout=0.1)
+    assert client.socket.recv(100).startswith(b"HTTP/1.1 431 ")
+    assert begun == []
+
+
+def test_a_worker_that_is_full_closes_what_nothing_has_come_over_for_a_second(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
+) -> None:
+    worker.worker_connections = 4
+    busy, kept, silent = connect(), connect(), connect()
+    for client in (busy, kept):
+        client.say(GET)
+    kept.conn.init()
+    assert kept.conn.sock.recv(100) == GET
+    worker.finish_request(kept.conn, answered(keeps=True))
+    clock.now += 1
+    assert still_open(worker, busy, kept, silent) == [True, True, True]
+    fresh = connect()
+    assert still_open(worker, busy, kept, silent, fresh) == [True, True, False, True]
+    connect()
+    assert still_open(worker, busy, kept, fresh) == [True, False, True]
+    assert begun == [busy.conn, kept.conn]
+
+
+def still_open(worker: Worker, *clients: Client) -> list[bool]:
+    """Return whose connections a worker keeps once it has looked after them."""
+    worker.wait_for_and_dispatch_events(timeout=0)
+    return [one.conn.sock.fileno() != -1 for one in clients]
+
+
+def test_who_writes_leaves_a_thread_to_who_reads(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    first, second, third, reader = (connect() for _ in range(4))
+    for client in (first, second, third):
+        client.say(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    reader.say(GET)
+    assert begun == [first.conn, second.conn, reader.conn]
+    worker.finish_request(second.conn, answered())
+    assert begun == [first.conn, second.conn, reader.conn, third.conn]
+
+
+def answered(*, keeps: bool = False) -> Future[bool]:
+    """Return what gunicorn has of a request that was answered: whether its connection is kept."""
     found: Future[bool] = Future()
-    found.set_result(False)
+    found.set_result(keeps)
     return found
 
 
 def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, connect: Callable[[], Client], clock: SimpleNamespace
 ) -> None:
-    clock = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
-    ours, client = socket.socketpair()
-    worker.nr_conns = 1
-    with closing(client):
-        worker.enqueue_req(TConn(worker.cfg, ours, None, None))
-        clock.now += 3
-        worker.murder_pending()
-        assert worker.nr_conns == 1
-        worker.alive = False
-        worker.murder_pending()
-        assert worker.nr_conns == 1
-        clock.now += 2
-        worker.murder_pending()
+    client = connect()
+    clock.now += 3
+    worker.murder_pending()
+    assert worker.nr_conns == 1
+    worker.alive = False
+    worker.murder_pending()
+    assert worker.nr_conns == 1
+    clock.now += 2
+    worker.murder_pending()
     assert worker.nr_conns == 0
-    assert ours.fileno() == -1
+    assert client.conn.sock.fileno() == -1
 
 
-def test_a_connection_that_is_over_counts_until_its_client_has_closed_it(worker: Worker) -> None:
-    ours, client = socket.socketpair()
-    worker.nr_conns = 1
-    with closing(client):
-        worker.finish_request(TConn(worker.cfg, ours, None, None), answered())
-        assert client.recv(10) == b""
-        assert worker.nr_conns == 1
-        client.close()
-        worker.wait_for_and_dispatch_events(timeout=5)
+def test_a_connection_that_is_over_counts_until_its_client_has_closed_it(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    client = connect()
+    client.say(GET)
+    assert begun == [client.conn]
+    worker.finish_request(client.conn, answered())
+    assert client.socket.recv(10) == b""
+    assert worker.nr_conns == 1
+    client.socket.close()
+    worker.wait_for_and_dispatch_events(timeout=5)
     assert worker.nr_conns == 0
-    assert ours.fileno() == -1
+    assert client.conn.sock.fileno() == -1
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")
-def test_memory_that_is_free_is_given_back(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
-
+def test_memory_that_is_free_is_given_back(worker: Worker, clock: SimpleNamespace) -> None:
     worker.notify()
     blocks = [b"x" * 100_000 for _ in range(640)]
     full = own_megabytes()

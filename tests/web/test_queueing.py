@@ -15,6 +15,7 @@ from logservice.web import queueing
 from tests.answers import assert_error, assert_ok
 from tests.conftest import MakeApp
 from tests.rows import ALICE_KEY, GATEWAY, ROOT, make_event
+from tests.sockets import tcp_pair
 
 pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
 
@@ -22,12 +23,10 @@ pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, s
 @pytest.fixture
 def connection() -> Iterator[socket.socket]:
     """The server's end of a TCP connection, on which a request came in a moment ago."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        client = socket.create_connection(listener.getsockname())
-        server, _ = listener.accept()
-        with closing(client), closing(server):
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            yield server
+    server, client = tcp_pair()
+    with closing(client), closing(server):
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        yield server
 
 
 @pytest.fixture

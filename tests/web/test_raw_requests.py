@@ -94,7 +94,7 @@ def answer_to(service: Service, request: str) -> bytes:
     received = b""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         # Who is refused early may be hung up on while still sending, and while the answer is on its way.
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             client.sendall(request.encode("latin-1"))
             client.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):

@@ -105,11 +105,22 @@ def test_a_client_that_takes_no_answer_keeps_no_thread(service: Service) -> None
             client.close()
 
 
-def test_clients_that_say_nothing_keep_no_thread(service: Service) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 8000\r\n\r\n[",
+        b"POST /api/log/ HTTP/1.1\r\nHost: x\r\nContent-Length: 8000\r\n\r\n[",
+    ],
+    ids=["nothing", "headers", "a body to be ignored", "a body of a stranger"],
+)
+def test_clients_that_stop_in_the_middle_keep_no_thread(service: Service, said: bytes) -> None:
     with contextlib.ExitStack() as stack:
         address = ("127.0.0.1", service.port)
         for _ in range(150):
-            stack.enter_context(socket.create_connection(address))
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(said)
         # Were a thread kept by each until it is late, this would wait for longer than it does.
         assert service.get("/healthz") == "ok"
 
