@@ -11,6 +11,7 @@ from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
 from logservice.metric_files import on_starting as on_starting
 from logservice.open_files import connections_for
+from logservice.server_headers import LONGEST_LINE
 from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
 from logservice.server_worker import Worker
 
@@ -35,7 +36,7 @@ graceful_timeout = 30
 keepalive = 5
 
 # Names in filters may have 128 characters, in a URL nine bytes each if Chinese: the default, 4094, is short.
-limit_request_line = 8190
+limit_request_line = LONGEST_LINE
 
 # Workers prove that they live by touching a file. On a slow disk that can block long enough to look dead.
 _memory = "/dev/shm"  # nosec B108 # gunicorn makes its file there under a random name and unlinks it

@@ -1,8 +1,7 @@
 """Requests are looked at before a thread reads them: whether their headers are there, and whether they write.
 
-Gunicorn has a thread wait for the rest of headers. Some clients who send a byte now and then would keep all
-threads, and need no login for that. What waits in the system's buffer can be looked at without being taken,
-and the system told to wake nobody before more of it is there.
+What waits in the system's buffer can be seen without being taken, and the system told to wake nobody before
+more of it is there.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 
+#: Bytes of a request line without its end, as gunicorn's `limit_request_line`.
+LONGEST_LINE = 8190
 #: Bytes of headers that are waited for; other servers allow 8 to 64 KiB.
 MOST = 65536
-_END = b"\r\n\r\n"
+_LINE_END, _END = b"\r\n", b"\r\n\r\n"
 #: How methods begin that do not only read: RFC 9110, section 9.2.1, and RFC 5789.
 _WRITING = (b"POST", b"PUT ", b"PATC", b"DELE")
 
@@ -23,25 +24,11 @@ def look(sock: socket.socket) -> bytes | None:
         seen = sock.recv(MOST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return b""
-    except OSError:
+    except (OSError, ValueError):
+        # ValueError: a socket of TLS shows nothing.
         return None
     # Unix sockets count as readable whatever is there.
     return seen if seen and sock.family in (socket.AF_INET, socket.AF_INET6) else None
-
-
-def are_awaited(seen: bytes | None) -> bool:
-    """Whether more of the headers has to arrive, and may."""
-    return seen is not None and not _are_complete(seen) and len(seen) < MOST
-
-
-def are_too_many(seen: bytes | None) -> bool:
-    """Whether so much has arrived that no more is waited for, and the headers have no end."""
-    return seen is not None and not _are_complete(seen) and len(seen) >= MOST
-
-
-def write(seen: bytes | None) -> bool:
-    """Whether a request writes, as its method says; one that nobody can look at counts as one that reads."""
-    return seen is not None and seen[:4] in _WRITING
 
 
 def wait_for(sock: socket.socket, size: int) -> None:
@@ -54,5 +41,23 @@ def wait_for(sock: socket.socket, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
 
-def _are_complete(seen: bytes) -> bool:
-    return _END in seen
+def are_awaited(seen: bytes) -> bool:
+    """Whether more has to arrive before anybody can say what becomes of a request, and may arrive."""
+    return not (_END in seen or _is_malformed(seen) or len(seen) >= MOST)
+
+
+def are_too_many(seen: bytes) -> bool:
+    """Whether so much has arrived that no more is waited for, and the headers have no end."""
+    return len(seen) >= MOST and not (_END in seen or _is_malformed(seen))
+
+
+def is_writing(seen: bytes) -> bool:
+    """Whether a request does not only read, as its method says."""
+    # An empty line before it is allowed: RFC 9112, section 2.2.
+    return seen.removeprefix(_LINE_END)[:4] in _WRITING
+
+
+def _is_malformed(seen: bytes) -> bool:
+    """Whether it is refused whatever follows: for the end of a line, or a first line that is too long."""
+    has_line = _LINE_END in seen[: LONGEST_LINE + len(_LINE_END)]
+    return seen.count(b"\n") != seen.count(_LINE_END) or (len(seen) > LONGEST_LINE + 1 and not has_line)

@@ -6,41 +6,66 @@ database, as many posts as there are threads would keep out everybody, and those
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Conn = TypeVar("Conn")
 
-#: Writers leave one thread of so many, and one of fewer, unless there is only that.
+#: Seconds that a request may wait for a thread; then one is there only to refuse it.
+LONGEST_SECONDS = 2.0
+#: One thread of so many, rounded up, is left to readers, but not the only one.
 _LEFT_OF = 4
 
 
-class Writers(Generic[Conn]):
-    """Connections with requests that write: so many have a thread at a time, the others wait in order.
+class Threads(Generic[Conn]):
+    """Requests wait for a thread in the order in which they came, those that write for one of fewer.
 
     It is used by the main thread of a worker alone.
     """
 
     def __init__(self, begin: Callable[[Conn], None], *, threads: int) -> None:
-        """Begin without any; `begin` gives a connection to one of the worker's threads."""
+        """Begin without any; `begin` gives a connection to one of so many threads."""
         self._begin = begin
-        self._most = max(1, threads - max(1, threads // _LEFT_OF))
-        self._begun: set[Conn] = set()
-        self._waiting: deque[Conn] = deque()
+        self._threads = threads
+        self._writing_threads = max(1, threads - -(-threads // _LEFT_OF))
+        #: What was begun, and whether it writes.
+        self._begun: dict[Conn, bool] = {}
+        self._readers: deque[_Waiting[Conn]] = deque()
+        self._writers: deque[_Waiting[Conn]] = deque()
 
-    def add(self, conn: Conn) -> None:
-        """Have the request of a connection begun, once writers have a thread for it."""
-        self._waiting.append(conn)
-        self._begin_next()
+    def add(self, conn: Conn, *, writes: bool) -> None:
+        """Have the request of a connection begun, once there is a thread for it."""
+        (self._writers if writes else self._readers).append(_Waiting(time.monotonic(), conn))
+        self.go_on()
 
     def end(self, conn: Conn) -> None:
-        """Give the thread of a connection that is done to the next one; another's was none of ours."""
-        self._begun.discard(conn)
-        self._begin_next()
+        """Give the thread of a connection that is done to the next one."""
+        self._begun.pop(conn, None)
+        self.go_on()
 
-    def _begin_next(self) -> None:
-        while self._waiting and len(self._begun) < self._most:
-            conn = self._waiting.popleft()
-            self._begun.add(conn)
+    def go_on(self) -> None:
+        """Begin what there are threads for, which may be more because time has passed."""
+        while len(self._begun) < self._threads and (queue := self._next()):
+            conn = queue.popleft().conn
             self._begin(conn)
+            self._begun[conn] = queue is self._writers
+
+    def _next(self) -> deque[_Waiting[Conn]]:
+        """Return the queue whose first is next, which is empty if none may begin."""
+        if not self._writers or not self._may_write(self._writers[0].since):
+            return self._readers
+        if self._readers and self._readers[0].since <= self._writers[0].since:
+            return self._readers
+        return self._writers
+
+    def _may_write(self, since: float) -> bool:
+        """Whether there is a thread for a writer, or it has waited for so long that it is but refused."""
+        is_late = time.monotonic() - since > LONGEST_SECONDS
+        return is_late or sum(self._begun.values()) < self._writing_threads
+
+
+class _Waiting(NamedTuple, Generic[Conn]):
+    since: float
+    conn: Conn

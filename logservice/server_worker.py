@@ -21,16 +21,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import functools
 import gc
-import selectors
 import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable
 from concurrent.futures import Future
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from gunicorn.errors import AppImportError
@@ -39,17 +36,18 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from . import server_headers as headers
 from .errors import LogServiceError
+from .server_arrivals import Arrivals, Outcome
 from .server_lingering import Lingering
-from .server_threads import Writers
+from .server_threads import Threads
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
-#: Seconds for the rest of a body that nobody wants.
-_UNREAD = 0.1
 #: Seconds that a worker which stops waits for who has connected, as gunicorn does for kept connections.
 _STOP_PATIENCE = 2
 #: Seconds that a connection on which nothing happens is left alone while others wait for one.
 _ENOUGH = 1
+#: How many of those are closed at a time.
+_ROOM = 32
 #: Seconds between two workers that cannot start.
 _APART = 2
 #: Seconds from one time that free memory is given back to the next.
@@ -74,10 +72,12 @@ class Worker(ThreadWorker):
         self._awaited: dict[TConn, tuple[float, Any]] = {}
         #: Connections that are over, but for the client's closing them: they count until then.
         self._lingering = Lingering(self._forget_connection)
-        #: Connections with requests that write, which leave some threads to others.
-        self._writers: Writers[TConn] = Writers(super().enqueue_req, threads=self.cfg.threads)
-        #: Seconds for the headers.
-        self._headers_seconds = min(HEADERS, self.client_timeout)
+        #: Connections whose next request is not there yet.
+        self._arrivals = Arrivals(
+            Outcome(self._begin, self._refuse, self._hang_up), seconds=min(HEADERS, self.client_timeout)
+        )
+        #: Connections whose requests have a thread or wait for one.
+        self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
         #: When free memory is to be given back next.
         self._trim_due = 0.0
 
@@ -120,62 +120,26 @@ class Worker(ThreadWorker):
         super().accept(*args)
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection to a thread once the headers of its request are there.
+        """Give a connection to a thread once the headers of its request are there."""
+        self._arrivals.add(conn, self.poller)
 
-        Gunicorn has a thread wait up to five seconds for the first of them, and for the rest without end.
-        """
-        seen = self._look(conn)
-        if not headers.are_awaited(seen):
-            self._go_on(conn, seen)
-            return
-        conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self._headers_seconds
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self._look_again, conn))
-        self._wait_for_more(conn, seen)
-
-    def _look(self, conn: TConn) -> bytes | None:
-        """Return what has arrived of a request, or None where that does not tell whether its headers are.
-
-        They may be encrypted, or some of them have been read with the request before.
-        """
-        if conn.is_http2 or (conn.initialized and (self.cfg.is_ssl or _has_read_ahead(conn))):
-            return None
-        seen = headers.look(conn.sock)
-        return None if seen and self.cfg.is_ssl else seen
-
-    def _look_again(self, conn: TConn, sock: socket.socket) -> None:
-        seen = self._look(conn)
-        if headers.are_awaited(seen):
-            self._wait_for_more(conn, seen)
-            return
-        headers.wait_for(sock, 1)
-        self.poller.unregister(sock)
-        self.pending_conns.remove(conn)
-        self._go_on(conn, seen)
-
-    def _wait_for_more(self, conn: TConn, seen: bytes | None) -> None:
-        if seen:
-            headers.wait_for(conn.sock, len(seen) + 1)
-
-    def _go_on(self, conn: TConn, seen: bytes | None) -> None:
-        """Give a connection to a thread, unless there are too many headers; it may have to wait for one."""
-        if headers.are_too_many(seen):
-            self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they do not end"))
-            self._lingering.add(conn.sock, self.poller)
-            return
+    def _begin(self, conn: TConn, writes: bool) -> None:
         conn.data_ready = True
-        if headers.write(seen):
-            self._writers.add(conn)
-        else:
-            super().enqueue_req(conn)
+        self._threads.add(conn, writes=writes)
+
+    def _refuse(self, conn: TConn) -> None:
+        self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they have no end"))
+        self._hang_up(conn)
+
+    def _hang_up(self, conn: TConn) -> None:
+        self._lingering.add(conn.sock, self.poller)
 
     def handle(self, conn: TConn) -> Any:
         """Read and answer one request, in a thread of its own."""
         # A client that takes none of its answer: sending fails then, and the thread is free.
         seconds = struct.pack("ll", self.client_timeout, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-        self._await(conn, self._headers_seconds)
+        self._await(conn, min(HEADERS, self.client_timeout))
         try:
             return super().handle(conn)
         finally:
@@ -190,17 +154,18 @@ class Worker(ThreadWorker):
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """Whether a connection can be used again, once it was rid of a body that nobody has read.
 
-        Gunicorn has a thread wait for the rest of that for five seconds.
+        Gunicorn has a thread wait for the rest of that, as long as a byte comes now and then.
         """
         parser: Any = conn.parser
-        return keepalive and bool(parser.finish_body(deadline=time.monotonic() + _UNREAD))
+        # All of it is there: nobody waits.
+        return keepalive and _is_there(conn) and bool(parser.finish_body(deadline=time.monotonic() + 1))
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Have a connection wait for its next request, or close it once its client has."""
-        self._writers.end(conn)
+        self._threads.end(conn)
         is_over = not fs.cancelled() and fs.exception() is None and not fs.result()
         if is_over:
-            self._lingering.add(conn.sock, self.poller)
+            self._hang_up(conn)
         else:
             super().finish_request(conn, fs)
 
@@ -208,30 +173,25 @@ class Worker(ThreadWorker):
         """Wait for clients, but no longer than until one has had its time to close its connection."""
         limits = [seconds for seconds in (timeout, self._lingering.seconds()) if seconds is not None]
         super().wait_for_and_dispatch_events(min(limits, default=None))
-        self._lingering.close_expired(self.poller)
-        self._make_room()
-
-    def murder_pending(self) -> None:
-        """Close connections whose headers are not there in time, and soon once it stops."""
         if not self.alive:
-            latest = time.monotonic() + _STOP_PATIENCE
-            for conn in self.pending_conns:
-                conn.timeout = min(conn.timeout or latest, latest)
-        super().murder_pending()
+            self._arrivals.end_by(time.monotonic() + _STOP_PATIENCE)
+        self._arrivals.close_expired(self.poller)
+        self._lingering.close_expired(self.poller)
+        self._threads.go_on()
+        if self.alive and self.nr_conns >= self.worker_connections:
+            self._make_room()
 
     def _make_room(self) -> None:
-        """Close connections on which nothing happens if others wait for one, first those without headers."""
-        if self._is_full():
-            _end_time(self.pending_conns, of=self._headers_seconds)
-            self.murder_pending()
-        if self._is_full():
-            _end_time(self.keepalived_conns, of=self.cfg.keepalive)
+        """Close some connections on which nothing happens, first those that have not asked for anything."""
+        for conn in self._arrivals.give_up(self.poller, after=_ENOUGH, most=_ROOM):
+            self._forget_connection()
+            conn.close()
+        if self.nr_conns >= self.worker_connections:
+            oldest = time.monotonic() + self.cfg.keepalive - _ENOUGH
+            idle = takewhile(lambda conn: _is_idle(conn, oldest), self.keepalived_conns)
+            for conn in islice(idle, _ROOM):
+                conn.timeout = 0.0
             self.murder_keepalived()
-
-    def _is_full(self) -> bool:
-        """Whether it has as many connections as it keeps."""
-        has_all: bool = self.nr_conns >= self.worker_connections
-        return has_all
 
     def notify(self) -> None:
         """Tell gunicorn that this worker lives, as its main thread does every second; see who is late.
@@ -271,27 +231,30 @@ class _Reader:
     """
 
     def __init__(self, reader: Any) -> None:
-        self._reader = reader
+        #: Gunicorn's own.
+        self.inner = reader
 
     def read(self, size: int) -> bytes:
         try:
-            content: bytes = self._reader.read(size)
+            content: bytes = self.inner.read(size)
         except ParseException as error:
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
         return content
 
 
-def _has_read_ahead(conn: TConn) -> bool:
-    """Whether a part of the next request was read already, as gunicorn asks itself."""
+def _is_idle(conn: TConn, latest: float) -> bool:
+    """Whether nothing has come over a kept connection, whose time is over by then."""
+    return conn.timeout is not None and conn.timeout <= latest and headers.look(conn.sock) == b""
+
+
+def _is_there(conn: TConn) -> bool:
+    """Whether the body of a request was read to its end, or lies there to the end of its length."""
     parser: Any = conn.parser
-    return bool(parser.unreader.buf.getvalue())
-
-
-def _end_time(conns: Iterable[TConn], *, of: float) -> None:
-    """End the time of connections that have had enough of it; they are in the order in which it ends."""
-    now = time.monotonic()
-    for conn in takewhile(lambda one: (one.timeout or now) <= now + of - _ENOUGH, conns):
-        conn.timeout = now
+    reader = parser.mesg.body.reader.inner
+    if _has_arrived(reader):
+        return True
+    there = len(parser.unreader.buf.getvalue()) + len(headers.look(conn.sock) or b"")
+    return 0 <= getattr(reader, "length", -1) <= there
 
 
 def _limit_arenas() -> None:

@@ -87,19 +87,24 @@ def test_who_hangs_up_is_noticed_whatever_is_waited_for(ends: Ends) -> None:
 @pytest.mark.parametrize(
     ("seen", "is_awaited", "are_too_many"),
     [
-        (None, False, False),
         (b"", True, False),
         (b"GET / HTTP/1.1\r\n", True, False),
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r", True, False),
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", False, False),
         (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n[{", False, False),
-        (b"x" * (headers.MOST - 1), True, False),
-        (b"x" * headers.MOST, False, True),
-        (b"x" * (headers.MOST - 4) + b"\r\n\r\n", False, False),
+        # What follows cannot mend it.
+        (b"GET / HTTP/1.1\nHost: x\n\n", False, False),
+        (b"GET / HTTP/1.1\r\nHost: x\n", False, False),
+        (b"G" * headers.LONGEST_LINE + b"\r", True, False),
+        (b"G" * headers.LONGEST_LINE + b"\r\n", True, False),
+        (b"G" * (headers.LONGEST_LINE + 2), False, False),
+        (b"GET /\r\n" + b"x" * (headers.MOST - 8), True, False),
+        (b"GET /\r\n" + b"x" * (headers.MOST - 7), False, True),
+        (b"GET /\r\n" + b"x" * (headers.MOST - 11) + b"\r\n\r\n", False, False),
     ],
 )
-def test_headers_are_awaited_until_they_end_or_are_too_many(
-    seen: bytes | None, is_awaited: bool, are_too_many: bool
+def test_headers_are_awaited_until_they_end_or_cannot_be_mended(
+    seen: bytes, is_awaited: bool, are_too_many: bool
 ) -> None:
     assert headers.are_awaited(seen) is is_awaited
     assert headers.are_too_many(seen) is are_too_many
@@ -109,14 +114,14 @@ def test_headers_are_awaited_until_they_end_or_are_too_many(
     ("seen", "is_writing"),
     [
         (b"POST /api/log/ HTTP/1.1\r\n", True),
+        (b"\r\nPOST /api/log/ HTTP/1.1\r\n", True),
         (b"DELETE /api/log/ HTTP/1.1\r\n", True),
         (b"PUT / HTTP/1.1\r\n", True),
         (b"PATCH / HTTP/1.1\r\n", True),
         (b"GET /api/log/ HTTP/1.1\r\n", False),
         (b"HEAD / HTTP/1.1\r\n", False),
         (b"OPTIONS / HTTP/1.1\r\n", False),
-        (None, False),
     ],
 )
-def test_the_method_tells_who_writes(seen: bytes | None, is_writing: bool) -> None:
-    assert headers.write(seen) is is_writing
+def test_the_method_tells_who_writes(seen: bytes, is_writing: bool) -> None:
+    assert headers.is_writing(seen) is is_writing

@@ -2,32 +2,99 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
-from logservice.server_threads import Writers
+from logservice.server_threads import LONGEST_SECONDS, Threads
 
 
-@pytest.mark.parametrize(("threads", "most"), [(1, 1), (2, 1), (3, 2), (4, 3), (8, 6), (16, 12)])
+class Begun(list[str]):
+    """What was begun, with the threads in which it is."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.threads: Threads[str] = Threads(self.append, threads=threads)
+
+    def add(self, names: str) -> None:
+        """Add a connection for each name, that of who writes beginning with a w."""
+        for name in names.split():
+            self.threads.add(name, writes=name.startswith("w"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time, as `clock.now`."""
+    found = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: found.now)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("threads", "most"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (7, 5), (8, 6), (16, 12)]
+)
 def test_so_many_of_the_threads_are_for_who_writes(threads: int, most: int) -> None:
-    begun: list[int] = []
-    writers = Writers(begun.append, threads=threads)
+    begun = Begun(threads)
     for number in range(20):
-        writers.add(number)
-    assert begun == list(range(most))
+        begun.add(f"w{number}")
+    assert len(begun) == most
+    for number in range(20):
+        begun.add(f"r{number}")
+    assert len(begun) == threads
 
 
 def test_who_waits_gets_the_thread_of_one_that_is_done_in_order() -> None:
+    begun = Begun(3)
+    begun.add("w1 w2 w3 r1 r2 w4")
+    assert begun == ["w1", "w2", "r1"]
+    begun.threads.end("w2")
+    assert begun[3:] == ["w3"]
+    begun.threads.end("r1")
+    assert begun[4:] == ["r2"]
+    begun.threads.end("r2")
+    assert begun[5:] == []
+    begun.threads.end("w1")
+    assert begun[5:] == ["w4"]
+    for name in ("w3", "w4"):
+        begun.threads.end(name)
+    begun.add("w1")
+    assert begun[6:] == ["w1"]
+
+
+def test_who_reads_has_no_right_before_who_writes(clock: SimpleNamespace) -> None:
+    begun = Begun(2)
+    begun.add("r1 r2")
+    for name in ("w1", "r3", "w2", "r4"):
+        clock.now += 0.1
+        begun.add(name)
+    for name in ("r1", "w1", "r3"):
+        begun.threads.end(name)
+    assert begun == ["r1", "r2", "w1", "r3", "w2"]
+
+
+def test_who_has_waited_too_long_to_be_served_is_begun_by_any_thread(clock: SimpleNamespace) -> None:
+    begun = Begun(4)
+    begun.add("w1 w2 w3 w4")
+    clock.now += LONGEST_SECONDS
+    begun.threads.go_on()
+    assert begun == ["w1", "w2", "w3"]
+    clock.now += 0.1
+    begun.threads.go_on()
+    assert begun == ["w1", "w2", "w3", "w4"]
+
+
+def test_a_thread_that_could_not_begin_is_not_counted() -> None:
     begun: list[str] = []
-    writers = Writers(begun.append, threads=3)
-    for name in ("a", "b", "c", "d"):
-        writers.add(name)
-    writers.end("a reader")
-    assert begun == ["a", "b"]
-    writers.end("b")
-    assert begun == ["a", "b", "c"]
-    writers.end("a")
-    assert begun == ["a", "b", "c", "d"]
-    writers.end("c")
-    writers.end("d")
-    writers.add("a")
-    assert begun == ["a", "b", "c", "d", "a"]
+
+    def begin(name: str) -> None:
+        if not begun and name == "w1":
+            begun.append("failed")
+            raise RuntimeError("can't start new thread")
+        begun.append(name)
+
+    threads: Threads[str] = Threads(begin, threads=2)
+    with pytest.raises(RuntimeError):
+        threads.add("w1", writes=True)
+    threads.add("w2", writes=True)
+    assert begun == ["failed", "w2"]

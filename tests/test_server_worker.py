@@ -9,6 +9,7 @@ import re
 import select
 import selectors
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -91,6 +92,10 @@ class Client:
         self.socket.sendall(content)
         self._worker.wait_for_and_dispatch_events(timeout=5)
 
+    def is_connected(self) -> bool:
+        """Whether the worker has not closed the connection."""
+        return self.conn.sock.fileno() != -1
+
 
 @pytest.fixture
 def connect(worker: Worker) -> Iterator[Callable[[], Client]]:
@@ -126,9 +131,9 @@ def test_a_new_connection_gets_a_thread_once_its_headers_are_there(
     assert begun == []
     client.say(b"\n")
     assert begun == [client.conn]
-    assert not worker.pending_conns
-    # Reading waits for nothing but the first byte.
+    # Reading waits for nothing but the first byte, and nobody else is woken for the rest.
     assert client.conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+    assert worker.poller.select(0) == []
 
 
 def test_a_request_that_came_with_its_connection_gets_a_thread_at_once(
@@ -143,6 +148,61 @@ def test_a_request_that_came_with_its_connection_gets_a_thread_at_once(
     assert begun == [conn]
 
 
+@pytest.mark.parametrize("read_ahead", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\n\r"])
+def test_what_was_read_with_the_request_before_gets_no_thread_by_itself(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], read_ahead: bytes
+) -> None:
+    client = connect()
+    client.say(GET)
+    assert client.conn.sock.recv(100) == GET
+    client.conn.init()
+    client.conn.parser.unreader.unread(read_ahead)
+    worker.finish_request(client.conn, answered(keeps=True))
+    worker.wait_for_and_dispatch_events(timeout=0.1)
+    assert begun == [client.conn]
+    client.say(GET[len(read_ahead) :] if read_ahead == b"G" else b"\n")
+    assert begun == [client.conn, client.conn]
+
+
+def hang_up(client: socket.socket) -> None:
+    client.close()
+
+
+def say_no_more(client: socket.socket) -> None:
+    client.shutdown(socket.SHUT_WR)
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def send_urgently(client: socket.socket) -> None:
+    """Behind what is urgent nothing can be seen."""
+    client.send(b"X", socket.MSG_OOB)
+    client.send(b"more")
+
+
+@pytest.mark.parametrize("leave", [hang_up, say_no_more, reset, send_urgently])
+def test_who_leaves_within_the_headers_is_not_waited_for(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], leave: Callable[[socket.socket], None]
+) -> None:
+    client = connect()
+    client.say(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    leave(client.socket)
+    # Without end nobody would be asked again and again.
+    for _ in range(3):
+        worker.wait_for_and_dispatch_events(timeout=0.2)
+    begun_then = [conn for conn in begun if conn is client.conn]
+    for conn in begun_then:
+        worker.finish_request(conn, answered())
+    client.socket.close()
+    for _ in range(3):
+        worker.wait_for_and_dispatch_events(timeout=0.2)
+    assert worker.nr_conns == 0
+    assert not client.is_connected()
+
+
 def test_headers_that_are_late_are_not_waited_for_however_much_of_them_comes(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
 ) -> None:
@@ -150,12 +210,13 @@ def test_headers_that_are_late_are_not_waited_for_however_much_of_them_comes(
     for _ in range(9):
         clock.now += 1
         client.say(b"G")
-        worker.murder_pending()
-    assert worker.nr_conns == 1
+    client.socket.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        client.socket.recv(1)
     clock.now += 1
-    worker.murder_pending()
-    assert (worker.nr_conns, begun) == (0, [])
-    assert client.conn.sock.fileno() == -1
+    worker.wait_for_and_dispatch_events(timeout=0)
+    assert client.socket.recv(1) == b""
+    assert begun == []
 
 
 def test_headers_without_an_end_are_refused_before_they_get_a_thread(
@@ -163,37 +224,63 @@ def test_headers_without_an_end_are_refused_before_they_get_a_thread(
 ) -> None:
     client = connect()
     client.socket.sendall(b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 12_000)
-    worker.wait_for_and_dispatch_events(timeout=5)
-    deadline = time.monotonic() + 5
-    while worker.pending_conns and time.monotonic() < deadline:
+    client.socket.settimeout(0.1)
+    answer = b""
+    for _ in range(50):
         worker.wait_for_and_dispatch_events(timeout=0.1)
-    assert client.socket.recv(100).startswith(b"HTTP/1.1 431 ")
+        with suppress(TimeoutError):
+            answer = client.socket.recv(100)
+            break
+    assert answer.startswith(b"HTTP/1.1 431 ")
     assert begun == []
 
 
 def test_a_worker_that_is_full_closes_what_nothing_has_come_over_for_a_second(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
 ) -> None:
-    worker.worker_connections = 4
-    busy, kept, silent = connect(), connect(), connect()
+    worker.worker_connections = 5
+    busy, kept, silent, speaking = connect(), connect(), connect(), connect()
     for client in (busy, kept):
         client.say(GET)
-    kept.conn.init()
-    assert kept.conn.sock.recv(100) == GET
-    worker.finish_request(kept.conn, answered(keeps=True))
+    keep(worker, kept)
     clock.now += 1
-    assert still_open(worker, busy, kept, silent) == [True, True, True]
-    fresh = connect()
-    assert still_open(worker, busy, kept, silent, fresh) == [True, True, False, True]
+    assert still_open(worker, busy, kept, silent, speaking) == [True] * 4
+    # What was said last has arrived, and was not looked at.
+    speaking.socket.sendall(b"G")
+    assert select.select([speaking.conn.sock], [], [], 5)[0]
     connect()
-    assert still_open(worker, busy, kept, fresh) == [True, False, True]
+    worker._make_room()
+    assert [one.is_connected() for one in (busy, kept, silent, speaking)] == [True, True, False, True]
+    connect()
+    assert still_open(worker, busy, kept, speaking) == [True, True, False]
+    connect()
+    assert still_open(worker, busy, kept) == [True, False]
     assert begun == [busy.conn, kept.conn]
+
+
+def test_a_full_worker_that_stops_answers_who_is_connected(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
+) -> None:
+    worker.worker_connections = 2
+    silent, kept = connect(), connect()
+    kept.say(GET)
+    keep(worker, kept)
+    clock.now += 1.5
+    worker.alive = False
+    assert still_open(worker, silent, kept) == [True, True]
+
+
+def keep(worker: Worker, client: Client) -> None:
+    """Do what a worker does with a connection whose first request was answered."""
+    client.conn.init()
+    assert client.conn.sock.recv(100) == GET
+    worker.finish_request(client.conn, answered(keeps=True))
 
 
 def still_open(worker: Worker, *clients: Client) -> list[bool]:
     """Return whose connections a worker keeps once it has looked after them."""
     worker.wait_for_and_dispatch_events(timeout=0)
-    return [one.conn.sock.fileno() != -1 for one in clients]
+    return [one.is_connected() for one in clients]
 
 
 def test_who_writes_leaves_a_thread_to_who_reads(
@@ -219,16 +306,16 @@ def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(
     worker: Worker, connect: Callable[[], Client], clock: SimpleNamespace
 ) -> None:
     client = connect()
-    clock.now += 3
-    worker.murder_pending()
-    assert worker.nr_conns == 1
+    client.socket.settimeout(0.1)
     worker.alive = False
-    worker.murder_pending()
-    assert worker.nr_conns == 1
-    clock.now += 2
-    worker.murder_pending()
-    assert worker.nr_conns == 0
-    assert client.conn.sock.fileno() == -1
+    for seconds in (0, 1.9):
+        clock.now += seconds
+        worker.wait_for_and_dispatch_events(timeout=0)
+        with pytest.raises(TimeoutError):
+            client.socket.recv(1)
+    clock.now += 0.1
+    worker.wait_for_and_dispatch_events(timeout=0)
+    assert client.socket.recv(1) == b""
 
 
 def test_a_connection_that_is_over_counts_until_its_client_has_closed_it(

@@ -17,10 +17,9 @@ from typing import Any
 
 from flask import Flask, request
 
+from ..server_threads import LONGEST_SECONDS as LONGEST_SECONDS
 from .responses import ApiError
 
-#: Seconds that a request may wait for a thread.
-LONGEST_SECONDS = 2.0
 _MESSAGE = "too many requests are waiting; try again"
 #: What takes its time. What operators look at meanwhile is answered however late, and so are files.
 _REFUSED = ("/api/", "/v1/")

@@ -94,8 +94,9 @@ def answer_to(service: Service, request: str) -> bytes:
     received = b""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         # Who is refused early may be hung up on while still sending, and while the answer is on its way.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ConnectionError):
             client.sendall(request.encode("latin-1"))
+        with contextlib.suppress(OSError):
             client.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
             while part := client.recv(65536):
