@@ -147,7 +147,7 @@ class _Clients:
     def _usable(self) -> _Line | None:
         while self._idle:
             line = self._idle.pop()
-            if time.perf_counter() - line.used < _IDLE_SECONDS:
+            if line.is_open and time.perf_counter() - line.used < _IDLE_SECONDS:
                 return line
             line.close()
         return None

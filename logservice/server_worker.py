@@ -78,6 +78,7 @@ class Worker(ThreadWorker):
         )
         #: Connections whose requests have a thread or wait for one.
         self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
+        self._is_quitting = False
         #: When free memory is to be given back next.
         self._trim_due = 0.0
 
@@ -208,6 +209,16 @@ class Worker(ThreadWorker):
                 self._awaited.pop(conn, None)
                 if not _has_arrived(reader):
                     _stop_reading(conn.sock)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop at once, and at the second signal go on with that.
+
+        A terminal tells worker and master, which tells the worker again. Gunicorn's own would each time take
+        a lock that this thread may hold already, and wait for itself until it is killed. Threads end anyway.
+        """
+        if not self._is_quitting:
+            self._is_quitting = True
+            super(ThreadWorker, self).handle_quit(sig, frame)
 
     def is_parent_alive(self) -> bool:
         """Whether the master is there; without it this worker stops, as it does at a SIGTERM.

@@ -8,6 +8,7 @@ import platform
 import re
 import select
 import selectors
+import signal
 import socket
 import struct
 import subprocess
@@ -83,7 +84,7 @@ class Client:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         ours, self.socket = tcp_pair()
-        self.conn = TConn(worker.cfg, ours, ("127.0.0.1", 1), None)
+        self.conn = TConn(worker.cfg, ours, ours.getpeername(), ours.getsockname())
         worker.nr_conns += 1
         worker.enqueue_req(self.conn)
 
@@ -164,6 +165,36 @@ def test_what_was_read_with_the_request_before_gets_no_thread_by_itself(
     assert begun == [client.conn, client.conn]
 
 
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_kept"),
+    [
+        (GET, True),
+        (POST + b"Content-Length: 5\r\n\r\n[1,2]", True),
+        (POST + b"Content-Length: 50\r\n\r\n[1,2]", False),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n[", False),
+    ],
+    ids=["no body", "all of it", "a part", "a chunk"],
+)
+def test_a_body_that_nobody_reads_is_not_waited_for(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], request_: bytes, is_kept: bool
+) -> None:
+    worker.wsgi = ignoring
+    client = connect()
+    client.say(request_)
+    # Before its client has said any more, in this thread.
+    assert worker.handle(client.conn) is is_kept
+    assert client.socket.recv(100).startswith(b"HTTP/1.1 204 ")
+
+
+def ignoring(_environ: Any, start_response: Any) -> list[bytes]:
+    """Stands for an application that reads no body."""
+    start_response("204 No Content", [])
+    return []
+
+
 def hang_up(client: socket.socket) -> None:
     client.close()
 
@@ -190,15 +221,17 @@ def test_who_leaves_within_the_headers_is_not_waited_for(
     client = connect()
     client.say(b"GET / HTTP/1.1\r\nHost: x\r\n")
     leave(client.socket)
-    # Without end nobody would be asked again and again.
-    for _ in range(3):
-        worker.wait_for_and_dispatch_events(timeout=0.2)
-    begun_then = [conn for conn in begun if conn is client.conn]
-    for conn in begun_then:
-        worker.finish_request(conn, answered())
-    client.socket.close()
-    for _ in range(3):
-        worker.wait_for_and_dispatch_events(timeout=0.2)
+    # It is readable for as long as it is open: nobody may be asked about it again and again.
+    looks = 0
+    while worker.poller.select(0.2) and looks < 20:
+        worker.wait_for_and_dispatch_events(timeout=0)
+        looks += 1
+        # One that was reset goes through a thread.
+        for conn in begun:
+            worker.finish_request(conn, answered())
+        begun.clear()
+        client.socket.close()
+    assert looks < 5
     assert worker.nr_conns == 0
     assert not client.is_connected()
 
@@ -288,7 +321,7 @@ def test_who_writes_leaves_a_thread_to_who_reads(
 ) -> None:
     first, second, third, reader = (connect() for _ in range(4))
     for client in (first, second, third):
-        client.say(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        client.say(POST + b"Content-Length: 0\r\n\r\n")
     reader.say(GET)
     assert begun == [first.conn, second.conn, reader.conn]
     worker.finish_request(second.conn, answered())
@@ -300,6 +333,22 @@ def answered(*, keeps: bool = False) -> Future[bool]:
     found: Future[bool] = Future()
     found.set_result(keeps)
     return found
+
+
+def test_a_worker_that_is_told_twice_to_quit_does_not_wait_for_itself(worker: Worker) -> None:
+    """A terminal tells the worker and its master, which tells the worker again, at any moment."""
+    again: list[None] = []
+
+    def quit_again(_worker: Worker) -> None:
+        again.append(worker.handle_quit(signal.SIGQUIT, None))
+
+    # The lock that is taken where threads are given work, and where they are told that there is none.
+    worker.tpool = SimpleNamespace(shutdown=lambda **_: pytest.fail("it may hold the lock itself"))
+    worker.cfg.set("worker_int", quit_again)
+    with pytest.raises(SystemExit):
+        worker.handle_quit(signal.SIGINT, None)
+    assert again == [None]
+    assert not worker.alive
 
 
 def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(

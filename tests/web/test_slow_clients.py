@@ -16,7 +16,8 @@ from tests.serving import TOKENS, Service, send, serving
 CLIENT_TIMEOUT = 2
 HEADERS = f"Authorization: Bearer {TOKENS['gateway']}\r\nContent-Type: application/json\r\n"
 POST = f"POST /api/log/ HTTP/1.1\r\nHost: x\r\n{HEADERS}"
-#: What each client sends at once, and what it goes on with, a byte now and then: one for each thread.
+#: What each client sends at once, and what it goes on with, a byte now and then. Of as many threads five are
+#: for those that write, as many as send bodies.
 SLOW = {
     "request line": ("G", "ET / HTTP/1.1"),
     "headers": ("GET /healthz HTTP/1.1\r\nHost: x\r\n", "X-Slow: " + "x" * 8000),
@@ -37,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def occupied(service: Service) -> Iterator[dict[str, socket.socket]]:
-    """Have a client on each thread that goes on sending until the block ends."""
+    """Have slow clients that go on sending until the block ends."""
     over = threading.Event()
     clients = {name: socket.create_connection(("127.0.0.1", service.port), timeout=30) for name in SLOW}
     for name, client in clients.items():
@@ -62,7 +63,7 @@ def occupied(service: Service) -> Iterator[dict[str, socket.socket]]:
             client.close()
 
 
-def test_slow_clients_on_every_thread_keep_nobody_out(service: Service) -> None:
+def test_slow_clients_keep_nobody_out_and_no_thread(service: Service) -> None:
     with occupied(service) as clients:
         # Were a thread kept, this would wait for as long as those clients go on: for minutes, and then fail.
         assert service.get("/healthz") == "ok"
