@@ -59,5 +59,6 @@ def is_writing(seen: bytes) -> bool:
 
 def _is_malformed(seen: bytes) -> bool:
     """Whether it is refused whatever follows: for the end of a line, or a first line that is too long."""
-    has_line = _LINE_END in seen[: LONGEST_LINE + len(_LINE_END)]
-    return seen.count(b"\n") != seen.count(_LINE_END) or (len(seen) > LONGEST_LINE + 1 and not has_line)
+    longest = LONGEST_LINE + len(_LINE_END)
+    is_too_long = len(seen) > longest and _LINE_END not in seen[:longest]
+    return is_too_long or seen.count(b"\n") != seen.count(_LINE_END)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 
-#: What gunicorn waits for as well: so many seconds, and so many bytes that nobody will look at.
-_SECONDS, _BYTES = 2.0, 65536
+#: So many seconds, as gunicorn, and so many bytes that nobody looks at: headers without an end, and as many.
+_SECONDS, _BYTES = 2.0, 2 * 65536
 #: As many bytes are read at a time.
 _CHUNK = 4096
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Generic, NamedTuple, TypeVar
 
 Conn = TypeVar("Conn")
+
+#: For how many seconds the request of this thread waited for it, once it could be begun.
+waited_for_thread: ContextVar[float] = ContextVar("waited_for_thread", default=0.0)
 
 #: Seconds that a request may wait for a thread; then one is there only to refuse it.
 LONGEST_SECONDS = 2.0
@@ -31,7 +35,7 @@ class Threads(Generic[Conn]):
         self._threads = threads
         self._writing_threads = max(1, threads - -(-threads // _LEFT_OF))
         #: What was begun, and whether it writes.
-        self._begun: dict[Conn, bool] = {}
+        self._begun: dict[Conn, _Begun] = {}
         self._readers: deque[_Waiting[Conn]] = deque()
         self._writers: deque[_Waiting[Conn]] = deque()
 
@@ -39,6 +43,11 @@ class Threads(Generic[Conn]):
         """Have the request of a connection begun, once there is a thread for it."""
         (self._writers if writes else self._readers).append(_Waiting(time.monotonic(), conn))
         self.go_on()
+
+    def waited(self, conn: Conn) -> float:
+        """Return for how many seconds a request that was begun had waited for its thread; for any thread."""
+        found = self._begun.get(conn)
+        return found.waited if found is not None else 0.0
 
     def end(self, conn: Conn) -> None:
         """Give the thread of a connection that is done to the next one."""
@@ -48,9 +57,14 @@ class Threads(Generic[Conn]):
     def go_on(self) -> None:
         """Begin what there are threads for, which may be more because time has passed."""
         while len(self._begun) < self._threads and (queue := self._next()):
-            conn = queue.popleft().conn
-            self._begin(conn)
-            self._begun[conn] = queue is self._writers
+            since, conn = queue.popleft()
+            # Before it is, for its thread asks for that.
+            self._begun[conn] = _Begun(queue is self._writers, time.monotonic() - since)
+            try:
+                self._begin(conn)
+            except BaseException:
+                del self._begun[conn]
+                raise
 
     def _next(self) -> deque[_Waiting[Conn]]:
         """Return the queue whose first is next, which is empty if none may begin."""
@@ -63,7 +77,12 @@ class Threads(Generic[Conn]):
     def _may_write(self, since: float) -> bool:
         """Whether there is a thread for a writer, or it has waited for so long that it is but refused."""
         is_late = time.monotonic() - since > LONGEST_SECONDS
-        return is_late or sum(self._begun.values()) < self._writing_threads
+        return is_late or sum(one.writes for one in self._begun.values()) < self._writing_threads
+
+
+class _Begun(NamedTuple):
+    writes: bool
+    waited: float
 
 
 class _Waiting(NamedTuple, Generic[Conn]):

@@ -38,7 +38,7 @@ from . import server_headers as headers
 from .errors import LogServiceError
 from .server_arrivals import Arrivals, Outcome
 from .server_lingering import Lingering
-from .server_threads import Threads
+from .server_threads import Threads, waited_for_thread
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
@@ -48,6 +48,8 @@ _STOP_PATIENCE = 2
 _ENOUGH = 1
 #: How many of those are closed at a time.
 _ROOM = 32
+#: Seconds within which a terminal and the master tell the same.
+_TOLD_TWICE = 0.5
 #: Seconds between two workers that cannot start.
 _APART = 2
 #: Seconds from one time that free memory is given back to the next.
@@ -78,7 +80,8 @@ class Worker(ThreadWorker):
         )
         #: Connections whose requests have a thread or wait for one.
         self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
-        self._is_quitting = False
+        #: When it was told to quit.
+        self._quit_at: float | None = None
         #: When free memory is to be given back next.
         self._trim_due = 0.0
 
@@ -141,9 +144,11 @@ class Worker(ThreadWorker):
         seconds = struct.pack("ll", self.client_timeout, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         self._await(conn, min(HEADERS, self.client_timeout))
+        waited = waited_for_thread.set(self._threads.waited(conn))
         try:
             return super().handle(conn)
         finally:
+            waited_for_thread.reset(waited)
             self._awaited.pop(conn, None)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
@@ -211,14 +216,19 @@ class Worker(ThreadWorker):
                     _stop_reading(conn.sock)
 
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """Stop at once, and at the second signal go on with that.
+        """Stop at once, but for what threads are at; and when it is told again later, without them.
 
         A terminal tells worker and master, which tells the worker again. Gunicorn's own would each time take
-        a lock that this thread may hold already, and wait for itself until it is killed. Threads end anyway.
+        a lock that this thread may hold already, and wait for itself until it is killed.
         """
-        if not self._is_quitting:
-            self._is_quitting = True
+        now = time.monotonic()
+        if self._quit_at is None:
+            self._quit_at = now
+            for conn in list(self._awaited):
+                _stop_reading(conn.sock)
             super(ThreadWorker, self).handle_quit(sig, frame)
+        elif now > self._quit_at + _TOLD_TWICE:
+            sys.exit(0)
 
     def is_parent_alive(self) -> bool:
         """Whether the master is there; without it this worker stops, as it does at a SIGTERM.

@@ -5,8 +5,12 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.http import RequestParser
+from gunicorn.http.errors import ParseException
 
 from logservice import server_headers as headers
 from tests.sockets import tcp_pair
@@ -97,7 +101,8 @@ def test_who_hangs_up_is_noticed_whatever_is_waited_for(ends: Ends) -> None:
         (b"GET / HTTP/1.1\r\nHost: x\n", False, False),
         (b"G" * headers.LONGEST_LINE + b"\r", True, False),
         (b"G" * headers.LONGEST_LINE + b"\r\n", True, False),
-        (b"G" * (headers.LONGEST_LINE + 2), False, False),
+        (b"G" * (headers.LONGEST_LINE + 2), True, False),
+        (b"G" * (headers.LONGEST_LINE + 3), False, False),
         (b"GET /\r\n" + b"x" * (headers.MOST - 8), True, False),
         (b"GET /\r\n" + b"x" * (headers.MOST - 7), False, True),
         (b"GET /\r\n" + b"x" * (headers.MOST - 11) + b"\r\n\r\n", False, False),
@@ -108,6 +113,28 @@ def test_headers_are_awaited_until_they_end_or_cannot_be_mended(
 ) -> None:
     assert headers.are_awaited(seen) is is_awaited
     assert headers.are_too_many(seen) is are_too_many
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        b"G" * (headers.LONGEST_LINE + 3),
+        b"G" * (headers.LONGEST_LINE + 2) + b"\r\n",
+        b"GET / HTTP/1.1\nHost: x\n\n",
+        b"GET / HTTP/1.1\r\nHost: x\n\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_gunicorn_waits_for_no_more_of_what_gets_a_thread(ends: Ends, seen: bytes) -> None:
+    server, client = ends
+    config = Config()
+    config.set("limit_request_line", headers.LONGEST_LINE)
+    assert not headers.are_awaited(seen)
+    arrive(ends, seen)
+    server.settimeout(5)
+    with suppress(ParseException):
+        # It would raise TimeoutError.
+        assert next(RequestParser(config, server, client.getsockname())).method == "GET"
 
 
 @pytest.mark.parametrize(

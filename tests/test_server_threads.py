@@ -82,6 +82,9 @@ def test_who_has_waited_too_long_to_be_served_is_begun_by_any_thread(clock: Simp
     clock.now += 0.1
     begun.threads.go_on()
     assert begun == ["w1", "w2", "w3", "w4"]
+    # Which the service is told, or it might do what was begun only to be refused.
+    assert begun.threads.waited("w4") > LONGEST_SECONDS
+    assert [begun.threads.waited(name) for name in ("w1", "w3", "nobody")] == [0, 0, 0]
 
 
 def test_a_thread_that_could_not_begin_is_not_counted() -> None:

@@ -335,7 +335,9 @@ def answered(*, keeps: bool = False) -> Future[bool]:
     return found
 
 
-def test_a_worker_that_is_told_twice_to_quit_does_not_wait_for_itself(worker: Worker) -> None:
+def test_a_worker_that_is_told_twice_to_quit_does_not_wait_for_itself(
+    worker: Worker, clock: SimpleNamespace
+) -> None:
     """A terminal tells the worker and its master, which tells the worker again, at any moment."""
     again: list[None] = []
 
@@ -349,6 +351,10 @@ def test_a_worker_that_is_told_twice_to_quit_does_not_wait_for_itself(worker: Wo
         worker.handle_quit(signal.SIGINT, None)
     assert again == [None]
     assert not worker.alive
+    # Somebody who does not want to wait for what threads are at.
+    clock.now += 1
+    with pytest.raises(SystemExit):
+        worker.handle_quit(signal.SIGINT, None)
 
 
 def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(

@@ -4,7 +4,8 @@ More requests than the service can do would otherwise wait ever longer, until ea
 client has gone. So who waited for long is told to come back, which costs little, and who comes next need not
 wait as long. How long a request has waited, the system knows: since its last byte came in. That counts the
 time before the connection was accepted, and needs no clock of anybody else's; who came while the service was
-starting, and that is seconds, has waited since it was ready.
+starting, and that is seconds, has waited since it was ready. Where the rest of a body comes while a request
+waits, the server's worker knows better.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from flask import Flask, request
 
 from ..server_threads import LONGEST_SECONDS as LONGEST_SECONDS
+from ..server_threads import waited_for_thread
 from .responses import ApiError
 
 _MESSAGE = "too many requests are waiting; try again"
@@ -38,7 +40,8 @@ def _refuse_late(ready: float) -> None:
     if request.method == "OPTIONS" or not request.path.startswith(_REFUSED):
         return
     since_ready = time.monotonic() - ready
-    if min(waited(request.environ.get("gunicorn.socket")), since_ready) > LONGEST_SECONDS:
+    since_last_byte = waited(request.environ.get("gunicorn.socket"))
+    if min(max(since_last_byte, waited_for_thread.get()), since_ready) > LONGEST_SECONDS:
         raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
 
 

@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 from flask.testing import FlaskClient
 
+from logservice.server_threads import waited_for_thread
 from logservice.store.store import LogStore
 from logservice.web import queueing
 from tests.answers import assert_error, assert_ok
@@ -56,6 +57,21 @@ def test_who_waited_too_long_is_told_to_come_back_and_nothing_is_done(
     assert answers[1].headers["Access-Control-Allow-Origin"] == "*"
     assert client.post("/v1/traces", headers=GATEWAY, environ_base=late).status_code == 503
     assert store.count_raw() == 0
+
+
+def test_who_waited_too_long_for_a_thread_while_a_body_came_is_told_to_come_back(
+    client: FlaskClient, connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, "LONGEST_SECONDS", 0)
+    monkeypatch.setattr(queueing, "waited", lambda _connection: 0.0)
+    environ = {"gunicorn.socket": connection}
+    assert_ok(client.post("/api/log/", json=make_event(), headers=GATEWAY, environ_base=environ))
+    token = waited_for_thread.set(0.01)
+    try:
+        answer = client.post("/api/log/", json=make_event(), headers=GATEWAY, environ_base=environ)
+    finally:
+        waited_for_thread.reset(token)
+    assert_error(answer, 503, "too many requests are waiting")
 
 
 def test_what_asks_nothing_of_the_log_is_answered_however_late(
