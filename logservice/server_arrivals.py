@@ -50,10 +50,6 @@ class Arrivals:
         # In the order in which their time ends, for all have the same.
         self._awaited: dict[TConn, _Awaited] = {}
 
-    def __len__(self) -> int:
-        """Return how many are waited for."""
-        return len(self._awaited)
-
     def add(self, conn: TConn, poller: selectors.BaseSelector) -> None:
         """Go on with a connection once the headers of its request are there, which may be at once."""
         seen = _look(conn)

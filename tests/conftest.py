@@ -6,10 +6,12 @@ import logging
 import os
 import shutil
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,6 +202,14 @@ def gateway_database(engine: str, request: pytest.FixtureRequest, folder: Path) 
     server.create_database(name)
     yield server.url(name)
     server.drop_database(name)
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What `time.monotonic` says, as `monotonic.now`."""
+    found = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: found.now)
+    return found
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from types import SimpleNamespace
@@ -52,15 +51,7 @@ class Over:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The time, as `clock.now`."""
-    found = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(time, "monotonic", lambda: found.now)
-    return found
-
-
-@pytest.fixture
-def over(clock: SimpleNamespace) -> Iterator[Over]:
+def over(monotonic: SimpleNamespace) -> Iterator[Over]:
     with closing(Over()) as found:
         yield found
 
@@ -117,14 +108,14 @@ def test_who_resets_the_connection_is_gone(over: Over) -> None:
     assert not over.is_open()
 
 
-def test_who_does_not_close_is_given_two_seconds(over: Over, clock: SimpleNamespace) -> None:
+def test_who_does_not_close_is_given_two_seconds(over: Over, monotonic: SimpleNamespace) -> None:
     assert over.lingering.seconds() is None
     over.end()
     assert over.lingering.seconds() == pytest.approx(2)
-    clock.now += 1.9
+    monotonic.now += 1.9
     over.lingering.close_expired(over.poller)
     assert over.is_open()
-    clock.now += 0.1
+    monotonic.now += 0.1
     over.lingering.close_expired(over.poller)
     assert not over.is_open()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -21,14 +20,6 @@ class Begun(list[str]):
         """Add a connection for each name, that of who writes beginning with a w."""
         for name in names.split():
             self.threads.add(name, writes=name.startswith("w"))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The time, as `clock.now`."""
-    found = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(time, "monotonic", lambda: found.now)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -62,24 +53,24 @@ def test_who_waits_gets_the_thread_of_one_that_is_done_in_order() -> None:
     assert begun[6:] == ["w1"]
 
 
-def test_who_reads_has_no_right_before_who_writes(clock: SimpleNamespace) -> None:
+def test_who_reads_has_no_right_before_who_writes(monotonic: SimpleNamespace) -> None:
     begun = Begun(2)
     begun.add("r1 r2")
     for name in ("w1", "r3", "w2", "r4"):
-        clock.now += 0.1
+        monotonic.now += 0.1
         begun.add(name)
     for name in ("r1", "w1", "r3"):
         begun.threads.end(name)
     assert begun == ["r1", "r2", "w1", "r3", "w2"]
 
 
-def test_who_has_waited_too_long_to_be_served_is_begun_by_any_thread(clock: SimpleNamespace) -> None:
+def test_who_has_waited_too_long_to_be_served_is_begun_by_any_thread(monotonic: SimpleNamespace) -> None:
     begun = Begun(4)
     begun.add("w1 w2 w3 w4")
-    clock.now += LONGEST_SECONDS
+    monotonic.now += LONGEST_SECONDS
     begun.threads.go_on()
     assert begun == ["w1", "w2", "w3"]
-    clock.now += 0.1
+    monotonic.now += 0.1
     begun.threads.go_on()
     assert begun == ["w1", "w2", "w3", "w4"]
     # Which the service is told, or it might do what was begun only to be refused.

@@ -13,7 +13,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
@@ -110,14 +109,6 @@ def connect(worker: Worker) -> Iterator[Callable[[], Client]]:
             return found
 
         yield connected
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The time, as `clock.now`."""
-    found = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(time, "monotonic", lambda: found.now)
-    return found
 
 
 def test_a_new_connection_gets_a_thread_once_its_headers_are_there(
@@ -237,16 +228,16 @@ def test_who_leaves_within_the_headers_is_not_waited_for(
 
 
 def test_headers_that_are_late_are_not_waited_for_however_much_of_them_comes(
-    worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], monotonic: SimpleNamespace
 ) -> None:
     client = connect()
     for _ in range(9):
-        clock.now += 1
+        monotonic.now += 1
         client.say(b"G")
     client.socket.settimeout(0.1)
     with pytest.raises(TimeoutError):
         client.socket.recv(1)
-    clock.now += 1
+    monotonic.now += 1
     worker.wait_for_and_dispatch_events(timeout=0)
     assert client.socket.recv(1) == b""
     assert begun == []
@@ -269,14 +260,14 @@ def test_headers_without_an_end_are_refused_before_they_get_a_thread(
 
 
 def test_a_worker_that_is_full_closes_what_nothing_has_come_over_for_a_second(
-    worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], monotonic: SimpleNamespace
 ) -> None:
     worker.worker_connections = 5
     busy, kept, silent, speaking = connect(), connect(), connect(), connect()
     for client in (busy, kept):
         client.say(GET)
     keep(worker, kept)
-    clock.now += 1
+    monotonic.now += 1
     assert still_open(worker, busy, kept, silent, speaking) == [True] * 4
     # What was said last has arrived, and was not looked at.
     speaking.socket.sendall(b"G")
@@ -292,13 +283,13 @@ def test_a_worker_that_is_full_closes_what_nothing_has_come_over_for_a_second(
 
 
 def test_a_full_worker_that_stops_answers_who_is_connected(
-    worker: Worker, begun: list[TConn], connect: Callable[[], Client], clock: SimpleNamespace
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], monotonic: SimpleNamespace
 ) -> None:
     worker.worker_connections = 2
     silent, kept = connect(), connect()
     kept.say(GET)
     keep(worker, kept)
-    clock.now += 1.5
+    monotonic.now += 1.5
     worker.alive = False
     assert still_open(worker, silent, kept) == [True, True]
 
@@ -336,7 +327,7 @@ def answered(*, keeps: bool = False) -> Future[bool]:
 
 
 def test_a_worker_that_is_told_twice_to_quit_does_not_wait_for_itself(
-    worker: Worker, clock: SimpleNamespace
+    worker: Worker, monotonic: SimpleNamespace
 ) -> None:
     """A terminal tells the worker and its master, which tells the worker again, at any moment."""
     again: list[None] = []
@@ -352,23 +343,23 @@ def test_a_worker_that_is_told_twice_to_quit_does_not_wait_for_itself(
     assert again == [None]
     assert not worker.alive
     # Somebody who does not want to wait for what threads are at.
-    clock.now += 1
+    monotonic.now += 1
     with pytest.raises(SystemExit):
         worker.handle_quit(signal.SIGINT, None)
 
 
 def test_who_says_nothing_does_not_hold_up_the_end_of_a_worker(
-    worker: Worker, connect: Callable[[], Client], clock: SimpleNamespace
+    worker: Worker, connect: Callable[[], Client], monotonic: SimpleNamespace
 ) -> None:
     client = connect()
     client.socket.settimeout(0.1)
     worker.alive = False
     for seconds in (0, 1.9):
-        clock.now += seconds
+        monotonic.now += seconds
         worker.wait_for_and_dispatch_events(timeout=0)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
-    clock.now += 0.1
+    monotonic.now += 0.1
     worker.wait_for_and_dispatch_events(timeout=0)
     assert client.socket.recv(1) == b""
 
@@ -389,16 +380,16 @@ def test_a_connection_that_is_over_counts_until_its_client_has_closed_it(
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")
-def test_memory_that_is_free_is_given_back(worker: Worker, clock: SimpleNamespace) -> None:
+def test_memory_that_is_free_is_given_back(worker: Worker, monotonic: SimpleNamespace) -> None:
     worker.notify()
     blocks = [b"x" * 100_000 for _ in range(640)]
     full = own_megabytes()
     # The last one stays, and with it the end of the memory.
     del blocks[:-1]
-    clock.now += 1
+    monotonic.now += 1
     worker.notify()
     before = own_megabytes()
-    clock.now += 30
+    monotonic.now += 30
     worker.notify()
 
     assert full - before < 10

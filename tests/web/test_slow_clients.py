@@ -63,7 +63,7 @@ def occupied(service: Service) -> Iterator[dict[str, socket.socket]]:
             client.close()
 
 
-def test_slow_clients_keep_nobody_out_and_no_thread(service: Service) -> None:
+def test_slow_clients_keep_nobody_out(service: Service) -> None:
     with occupied(service) as clients:
         # Were a thread kept, this would wait for as long as those clients go on: for minutes, and then fail.
         assert service.get("/healthz") == "ok"
