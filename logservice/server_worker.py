@@ -27,6 +27,7 @@ import struct
 import sys
 import time
 from concurrent.futures import Future
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -155,6 +156,7 @@ class Worker(ThreadWorker):
         """Answer a request whose headers are there; its body is read meanwhile."""
         self._await(conn, self.client_timeout, req.body.reader)
         req.body.reader = _Reader(req.body.reader)
+        req.should_close = partial(_should_close, req, conn)
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
@@ -266,6 +268,17 @@ class _Reader:
 def _is_idle(conn: TConn, latest: float) -> bool:
     """Whether nothing has come over a kept connection, whose time is over by then."""
     return conn.timeout is not None and conn.timeout <= latest and headers.look(conn.sock) == b""
+
+
+def _should_close(req: Any, conn: TConn) -> bool:
+    """Whether a connection ends with an answer, which says so; gunicorn asks before it and after it.
+
+    It ends too where the rest of the body is not there: a client that was told otherwise would send its next
+    request, and find the connection closed.
+    """
+    if not _is_there(conn):
+        req.force_close()
+    return bool(type(req).should_close(req))
 
 
 def _is_there(conn: TConn) -> bool:

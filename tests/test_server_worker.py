@@ -177,7 +177,27 @@ def test_a_body_that_nobody_reads_is_not_waited_for(
     client.say(request_)
     # Before its client has said any more, in this thread.
     assert worker.handle(client.conn) is is_kept
-    assert client.socket.recv(100).startswith(b"HTTP/1.1 204 ")
+    answer = client.socket.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    # Its client is told, or would lose its next request.
+    assert (b"\r\nConnection: %s\r\n" % (b"keep-alive" if is_kept else b"close")) in answer
+
+
+def test_a_connection_is_closed_as_its_client_was_told_though_the_body_came_meanwhile(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    def streaming(_environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        yield b"o"
+        client.socket.sendall(b"[1,2]")
+        assert select.select([client.conn.sock], [], [], 5)[0]
+        yield b"k"
+
+    worker.wsgi = streaming
+    client = connect()
+    client.say(POST + b"Content-Length: 5\r\n\r\n")
+    assert worker.handle(client.conn) is False
+    assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
 
 
 def ignoring(_environ: Any, start_response: Any) -> list[bytes]:
