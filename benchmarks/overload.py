@@ -16,7 +16,7 @@ import click
 from .mixture import mixture
 from .offering import Offered, Request, ask, offer
 
-#: Clients enough to keep two workers busy, and none of them waits for a thread.
+#: Clients enough to keep the workers busy, and none of them waits for a thread.
 CONNECTIONS = 16
 
 

@@ -66,8 +66,11 @@ def add_logins(pair: Pair, user_id: int, username: str) -> Logins:
 
 
 @contextmanager
-def serving(pair: Pair, logins: Logins, *, log: Path, workers: int = 2) -> Iterator[Service]:
-    """Serve our database of a pair until the block ends. What gunicorn prints is appended to `log`."""
+def serving(pair: Pair, logins: Logins, *, log: Path, workers: int | None = None) -> Iterator[Service]:
+    """Serve our database of a pair until the block ends, with workers as by default if no number is given.
+
+    What gunicorn prints is appended to `log`.
+    """
     port = free_port()
     outside = {name: value for name, value in os.environ.items() if not name.startswith("LOGSERVICE_")}
     ours = {"LOGSERVICE_INSTANCE_PATH": str(pair.folder), "LOGSERVICE_DATABASE_URL": pair.url}

@@ -126,9 +126,9 @@ class Serving:
 
     instance_path: str = _setting("instance", "Folder for the database and the rate limit file.")
     bind: str = _setting(DEFAULT_BIND, "Address to listen on, HOST:PORT or unix:PATH.", address)
-    workers: int = _setting(2, "Worker processes.", whole)
+    workers: int = _setting(3, "Worker processes; one more than there are processors serves best.", whole)
     threads: int = _setting(
-        16, "Threads in each; who writes leaves a quarter of them, rounded up, to who reads.", whole
+        12, "Threads in each; who writes leaves a quarter of them, rounded up, to who reads.", whole
     )
     client_timeout: int = _setting(
         60, "Seconds within which a body has to arrive, and a part of an answer to be taken.", whole

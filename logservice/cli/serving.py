@@ -33,14 +33,14 @@ FIRST_ADMIN = "admin"
     type=click.IntRange(1),
     envvar="LOGSERVICE_WORKERS",
     show_envvar=True,
-    help="Processes; 2 by default.",
+    help="Processes; 3 by default.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1),
     envvar="LOGSERVICE_THREADS",
     show_envvar=True,
-    help="Threads in each; 16 by default.",
+    help="Threads in each; 12 by default.",
 )
 @with_appcontext
 def serve(bind: str, workers: int | None, threads: int | None) -> None:
