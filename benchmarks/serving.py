@@ -66,8 +66,10 @@ def add_logins(pair: Pair, user_id: int, username: str) -> Logins:
 
 
 @contextmanager
-def serving(pair: Pair, logins: Logins, *, log: Path, workers: int | None = None) -> Iterator[Service]:
-    """Serve our database of a pair until the block ends, with workers as by default if no number is given.
+def serving(
+    pair: Pair, logins: Logins, *, log: Path, workers: int | None = None, threads: int | None = None
+) -> Iterator[Service]:
+    """Serve our database of a pair until the block ends; workers and threads are as many as by default.
 
     What gunicorn prints is appended to `log`.
     """
@@ -77,7 +79,7 @@ def serving(pair: Pair, logins: Logins, *, log: Path, workers: int | None = None
     with log.open("ab") as output:
         # A session of its own: Ctrl-C is for us, and we stop the service in order.
         process = subprocess.Popen(
-            gunicorn_command(f"127.0.0.1:{port}", workers=workers, threads=None),
+            gunicorn_command(f"127.0.0.1:{port}", workers=workers, threads=threads),
             env={**outside, **ours},
             stdout=output,
             stderr=output,

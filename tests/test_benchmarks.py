@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks import endurance, recording
+from benchmarks import endurance, in_turn, recording
 from benchmarks.__main__ import main
 from benchmarks.choices import choose
 from benchmarks.figures import Figure, Goal, percentile
@@ -96,6 +97,28 @@ def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> 
     ):
         assert said in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_services_in_turn_are_told_with_all_of_their_turns(tmp_path: Path) -> None:
+    given = ["1x2", "2x3", "--rows", "200", "--rate", "20", "--rounds", "2", "--seconds", "1"]
+    result = CliRunner().invoke(in_turn.main, [*given, "--folder", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    for numbers in ("1x2", "2x3"):
+        assert re.search(
+            rf"^{numbers}: can do \d+ requests/s\n"
+            r"  post   200: +20 .*\n  read   200: +20 .*\n"
+            r"  p99 of reads in each turn: \d+ \d+ ms$",
+            result.output,
+            re.MULTILINE,
+        ), result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", ["3", "0x12", "3x", "3x12x1"])
+def test_what_are_no_numbers_of_workers_and_threads_is_told(numbers: str) -> None:
+    result = CliRunner().invoke(in_turn.main, [numbers, "--rate", "20"])
+    assert result.exit_code == 2
+    assert f"'{numbers}' is no number of workers and threads, such as 3x12" in result.output
 
 
 def test_a_slope_is_that_of_the_line_between_the_values() -> None:

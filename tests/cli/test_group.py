@@ -71,7 +71,7 @@ def test_a_setting_that_cannot_be_read_is_one_line(run: Run, monkeypatch: pytest
 
 def test_a_file_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "log.db").write_text("this is a shopping list, of some length")
-    assert_error(run("user", "list"), "file is not a database")
+    assert_error(run("user", "list"), "the database file log.db failed: file is not a database")
 
 
 @pytest.mark.parametrize("command", ["init-db", "user list", "purge --before 1d", "check", "serve"])

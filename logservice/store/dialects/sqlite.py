@@ -125,7 +125,7 @@ class SQLiteDialect(Dialect):
             return f"the database file {self.path.name} does not exist; `logservice init-db` creates it"
         if "no such table" in message:
             return "the database has no tables yet; `logservice init-db` creates them"
-        return f"the database failed: {message}"
+        return f"the database file {self.path.name} failed: {message}"
 
     def rest(self) -> None:
         self._readers.rest()

@@ -1,0 +1,135 @@
+"""Services with other numbers of workers and threads: python -m benchmarks.in_turn 2x16 3x12 --rate 300
+
+All of them serve one log and are loaded one after the other, for some seconds each and in another order each
+time: a shared machine is quick in one minute and slow in the next, and all have their share of both. What a
+service can do is measured before each turn.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import click
+
+from logservice.demo import DEMO_USERS
+
+from .figures import percentile
+from .loading import fill
+from .offering import Offered
+from .overload import capacity, overload
+from .pairs import ENGINES, opened
+from .serving import Service, add_logins, serving
+
+#: Seconds for which it is measured what a service can do, the first time in which its caches fill.
+CAPACITY_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Contender:
+    """A running service with so many workers of so many threads, and what came of its turns."""
+
+    name: str
+    service: Service
+    can_do: list[float] = field(default_factory=list)
+    found: Offered = field(default_factory=Offered)
+    #: p99 of reads of each turn, in milliseconds.
+    turns: list[float] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """Measure how many requests a second it can answer."""
+        calm = capacity(self.service.port, self.service.logins.admin, seconds=CAPACITY_SECONDS)
+        self.can_do.append(len(calm.answers) / calm.seconds)
+
+    def take(self, rate: float, seconds: float) -> None:
+        """Be offered so many requests a second."""
+        busy = overload(self.service.port, self.service.logins.admin, rate=rate, seconds=seconds)
+        self.turns.append(percentile(busy.milliseconds(200, "read"), 0.99))
+        self.found.answers += busy.answers
+        self.found.seconds += busy.seconds
+
+    def described(self) -> Iterator[str]:
+        """Yield lines on all of its turns."""
+        first, *can_do = self.can_do
+        yield f"{self.name}: can do {median(can_do or [first]):,.0f} requests/s"
+        for line in self.found.described():
+            yield f"  {line}"
+        yield "  p99 of reads in each turn: " + " ".join(f"{p99:.0f}" for p99 in self.turns) + " ms"
+
+
+class Numbers(click.ParamType):
+    """Workers and threads, as 3x12."""
+
+    name = "WORKERSxTHREADS"
+
+    def convert(self, value: str, param: object, ctx: object) -> tuple[int, int]:
+        """Return both numbers."""
+        found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", value)
+        if found is None:
+            self.fail(f"{value!r} is no number of workers and threads, such as 3x12")
+        return int(found[1]), int(found[2])
+
+
+@click.command()
+@click.argument("numbers", type=Numbers(), nargs=-1, required=True)
+@click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option("--rate", type=float, required=True, help="Requests offered a second.")
+@click.option("--rounds", type=click.IntRange(1), default=6, show_default=True)
+@click.option("--seconds", type=float, default=6.0, show_default=True, help="For each turn.")
+@click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
+def main(
+    numbers: Sequence[tuple[int, int]],
+    rows: int,
+    rate: float,
+    rounds: int,
+    seconds: float,
+    engine: str,
+    folder: Path | None,
+) -> None:
+    """Fill a database, serve it with each of the numbers at once, and load these services in turn."""
+    with (
+        tempfile.TemporaryDirectory(prefix="logservice-in-turn-", dir=folder) as place,
+        opened(engine, Path(place)) as make_pair,
+    ):
+        pair = make_pair("in_turn")
+        try:
+            pair.create()
+            fill(pair, rows, end=int(time.time()), label="Loading")
+            logins = add_logins(pair, DEMO_USERS[0].user_id, DEMO_USERS[0].username)
+            with ExitStack() as stack:
+                contenders = [
+                    Contender(
+                        f"{workers}x{threads}",
+                        stack.enter_context(
+                            serving(pair, logins, log=Path(place) / "log", workers=workers, threads=threads)
+                        ),
+                    )
+                    for workers, threads in numbers
+                ]
+                _load(contenders, rate=rate, rounds=rounds, seconds=seconds)
+        finally:
+            pair.remove()
+    for contender in contenders:
+        for line in contender.described():
+            click.echo(line)
+
+
+def _load(contenders: Sequence[Contender], *, rate: float, rounds: int, seconds: float) -> None:
+    for contender in contenders:
+        contender.measure()
+    for _ in range(rounds):
+        for contender in random.sample(contenders, len(contenders)):  # nosec B311 # any order will do
+            contender.measure()
+            contender.take(rate, seconds)
+
+
+if __name__ == "__main__":
+    main()
