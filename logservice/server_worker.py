@@ -71,8 +71,8 @@ class Worker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin without clients."""
         super().__init__(*args, **kwargs)
-        #: Until when what a connection sends has to be there, and what reads the body, once there may be one.
-        self._awaited: dict[TConn, tuple[float, Any]] = {}
+        #: Until when what a connection sends has to be there, and whether that is a body.
+        self._awaited: dict[TConn, tuple[float, bool]] = {}
         #: Connections that are over, but for the client's closing them: they count until then.
         self._lingering = Lingering(self._forget_connection)
         #: Connections whose next request is not there yet.
@@ -154,10 +154,14 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer a request whose headers are there; its body is read meanwhile."""
-        self._await(conn, self.client_timeout, req.body.reader)
         req.body.reader = _Reader(req.body.reader)
+        self._await(conn, self.client_timeout, is_body=True)
         req.should_close = partial(_should_close, req, conn)
-        return super().handle_request(req, conn)
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            # It knows the request, which would stay until garbage is looked for.
+            del req.should_close
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """Whether a connection can be used again, once it was rid of a body that nobody has read.
@@ -165,8 +169,10 @@ class Worker(ThreadWorker):
         Gunicorn has a thread wait for the rest of that, as long as a byte comes now and then.
         """
         parser: Any = conn.parser
-        # All of it is there: nobody waits.
-        return keepalive and _is_there(conn) and bool(parser.finish_body(deadline=time.monotonic() + 1))
+        if not (keepalive and _is_there(conn)):
+            return False
+        # All of it is there: nobody waits, however long it is.
+        return bool(parser.finish_body(deadline=time.monotonic() + 1, max_bytes=sys.maxsize))
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Have a connection wait for its next request, or close it once its client has."""
@@ -211,10 +217,10 @@ class Worker(ThreadWorker):
         if now >= self._trim_due:
             self._trim_due = now + _TRIM_EVERY
             _trim_memory()
-        for conn, (deadline, reader) in list(self._awaited.items()):
+        for conn, (deadline, is_body) in list(self._awaited.items()):
             if now >= deadline:
                 self._awaited.pop(conn, None)
-                if not _has_arrived(reader):
+                if not (is_body and _is_there(conn)):
                     _stop_reading(conn.sock)
 
     def handle_quit(self, sig: int, frame: Any) -> None:
@@ -243,14 +249,16 @@ class Worker(ThreadWorker):
     def _forget_connection(self) -> None:
         self.nr_conns -= 1
 
-    def _await(self, conn: TConn, seconds: float, reader: Any = None) -> None:
-        self._awaited[conn] = (time.monotonic() + seconds, reader)
+    def _await(self, conn: TConn, seconds: float, *, is_body: bool = False) -> None:
+        self._awaited[conn] = (time.monotonic() + seconds, is_body)
 
 
 class _Reader:
     """Reads a body as gunicorn's reader does; chunks that are none end it, as if the client had hung up.
 
     Gunicorn's own errors for them mean nothing to an application, which would take them for its own mistakes.
+    And where a client hangs up, or is late, gunicorn counts what it has asked for as read: the rest, if it
+    comes, would be the next request.
     """
 
     def __init__(self, reader: Any) -> None:
@@ -258,10 +266,13 @@ class _Reader:
         self.inner = reader
 
     def read(self, size: int) -> bytes:
+        left = getattr(self.inner, "length", None)
         try:
             content: bytes = self.inner.read(size)
         except ParseException as error:
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
+        if left is not None:
+            self.inner.length = left - len(content)
         return content
 
 
@@ -274,7 +285,7 @@ def _should_close(req: Any, conn: TConn) -> bool:
     """Whether a connection ends with an answer, which says so; gunicorn asks before it and after it.
 
     It ends too where the rest of the body is not there: a client that was told otherwise would send its next
-    request, and find the connection closed.
+    request, and find the connection closed. What was said before an answer holds after it.
     """
     if not _is_there(conn):
         req.force_close()
@@ -282,13 +293,16 @@ def _should_close(req: Any, conn: TConn) -> bool:
 
 
 def _is_there(conn: TConn) -> bool:
-    """Whether the body of a request was read to its end, or lies there to the end of its length."""
+    """Whether the body of a request was read to its end, or lies there to the end of its length.
+
+    Nobody looks whether chunks do.
+    """
     parser: Any = conn.parser
     reader = parser.mesg.body.reader.inner
-    if _has_arrived(reader):
-        return True
-    there = len(parser.unreader.buf.getvalue()) + len(headers.look(conn.sock) or b"")
-    return 0 <= getattr(reader, "length", -1) <= there
+    left = getattr(reader, "length", None)
+    if left is None:
+        return getattr(reader, "parser", ...) is None
+    return not left or left <= len(parser.unreader.buf.getvalue()) + len(headers.look(conn.sock) or b"")
 
 
 def _limit_arenas() -> None:
@@ -305,11 +319,6 @@ def _trim_memory() -> None:
     # Other C libraries have no such function.
     if _LIBC is not None and hasattr(_LIBC, "malloc_trim"):
         _LIBC.malloc_trim(ctypes.c_size_t(0))
-
-
-def _has_arrived(reader: Any) -> bool:
-    """Whether a body was read to its end, be it of a known length or in chunks; before its headers, no."""
-    return getattr(reader, "length", -1) == 0 or getattr(reader, "parser", ...) is None
 
 
 def _stop_reading(sock: socket.socket) -> None:

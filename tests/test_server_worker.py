@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
@@ -165,16 +166,20 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
         (GET, True),
         (POST + b"Content-Length: 5\r\n\r\n[1,2]", True),
         (POST + b"Content-Length: 50\r\n\r\n[1,2]", False),
+        (POST + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000, True),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n[", False),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
     ],
-    ids=["no body", "all of it", "a part", "a chunk"],
+    ids=["no body", "all of it", "a part", "all of much", "a chunk", "all chunks"],
 )
 def test_a_body_that_nobody_reads_is_not_waited_for(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client], request_: bytes, is_kept: bool
 ) -> None:
     worker.wsgi = ignoring
     client = connect()
+    client.conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**18)
     client.say(request_)
+    assert eventually(lambda: len(client.conn.sock.recv(2**18, socket.MSG_PEEK)) == len(request_))
     # Before its client has said any more, in this thread.
     assert worker.handle(client.conn) is is_kept
     answer = client.socket.recv(1000)
@@ -198,6 +203,41 @@ def test_a_connection_is_closed_as_its_client_was_told_though_the_body_came_mean
     client.say(POST + b"Content-Length: 5\r\n\r\n")
     assert worker.handle(client.conn) is False
     assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
+
+
+def test_a_body_that_ends_too_early_ends_its_connection(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    def reading(environ: Any, start_response: Any) -> list[bytes]:
+        found.append(environ["wsgi.input"].read())
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
+
+    found: list[bytes] = []
+    worker.wsgi = reading
+    client = connect()
+    client.say(POST + b"Content-Length: 50\r\n\r\n[1,2]")
+    # As the worker does with who is late.
+    client.conn.sock.shutdown(socket.SHUT_RD)
+    assert worker.handle(client.conn) is False
+    assert found == [b"[1,2]"]
+    assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
+
+
+def test_a_request_that_is_answered_is_gone(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    worker.wsgi = ignoring
+    client = connect()
+    client.say(GET)
+    gc.disable()
+    try:
+        assert worker.handle(client.conn) is True
+        gone = weakref.ref(client.conn.parser.mesg)
+        client.conn.parser.mesg = None
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def ignoring(_environ: Any, start_response: Any) -> list[bytes]:
