@@ -28,8 +28,9 @@ from .overload import capacity, overload
 from .pairs import ENGINES, opened
 from .serving import Service, add_logins, serving
 
-#: Seconds for which it is measured what a service can do, the first time in which its caches fill.
+#: Seconds for which it is measured what a service can do; the first time fills its caches and does not count.
 CAPACITY_SECONDS = 2.0
+POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 @dataclass(slots=True)
@@ -40,8 +41,8 @@ class Contender:
     service: Service
     can_do: list[float] = field(default_factory=list)
     found: Offered = field(default_factory=Offered)
-    #: p99 of reads of each turn, in milliseconds.
-    turns: list[float] = field(default_factory=list)
+    #: How many milliseconds the reads of each turn took.
+    turns: list[list[float]] = field(default_factory=list)
 
     def measure(self) -> None:
         """Measure how many requests a second it can answer."""
@@ -51,17 +52,18 @@ class Contender:
     def take(self, rate: float, seconds: float) -> None:
         """Be offered so many requests a second."""
         busy = overload(self.service.port, self.service.logins.admin, rate=rate, seconds=seconds)
-        self.turns.append(percentile(busy.milliseconds(200, "read"), 0.99))
+        self.turns.append(busy.milliseconds(200, "read"))
         self.found.answers += busy.answers
         self.found.seconds += busy.seconds
 
     def described(self) -> Iterator[str]:
         """Yield lines on all of its turns."""
-        first, *can_do = self.can_do
-        yield f"{self.name}: can do {median(can_do or [first]):,.0f} requests/s"
+        _, *can_do = self.can_do
+        yield f"{self.name}: can do {median(can_do):,.0f} requests/s"
         for line in self.found.described():
             yield f"  {line}"
-        yield "  p99 of reads in each turn: " + " ".join(f"{p99:.0f}" for p99 in self.turns) + " ms"
+        turns = (f"{percentile(took, 0.99):.0f}" if took else "none" for took in self.turns)
+        yield "  p99 of reads in each turn: " + " ".join(turns) + " ms"
 
 
 class Numbers(click.ParamType):
@@ -80,9 +82,9 @@ class Numbers(click.ParamType):
 @click.command()
 @click.argument("numbers", type=Numbers(), nargs=-1, required=True)
 @click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
-@click.option("--rate", type=float, required=True, help="Requests offered a second.")
+@click.option("--rate", type=POSITIVE, required=True, help="Requests offered a second.")
 @click.option("--rounds", type=click.IntRange(1), default=6, show_default=True)
-@click.option("--seconds", type=float, default=6.0, show_default=True, help="For each turn.")
+@click.option("--seconds", type=POSITIVE, default=6.0, show_default=True, help="For each turn.")
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
 def main(

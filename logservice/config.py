@@ -126,7 +126,9 @@ class Serving:
 
     instance_path: str = _setting("instance", "Folder for the database and the rate limit file.")
     bind: str = _setting(DEFAULT_BIND, "Address to listen on, HOST:PORT or unix:PATH.", address)
-    workers: int = _setting(3, "Worker processes; one more than there are processors serves best.", whole)
+    workers: int = _setting(
+        3, "Worker processes; one more than there are processors is a good beginning.", whole
+    )
     threads: int = _setting(
         12, "Threads in each; who writes leaves a quarter of them, rounded up, to who reads.", whole
     )

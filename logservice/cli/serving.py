@@ -33,14 +33,14 @@ FIRST_ADMIN = "admin"
     type=click.IntRange(1),
     envvar="LOGSERVICE_WORKERS",
     show_envvar=True,
-    help="Processes; 3 by default.",
+    help=f"Processes; {Serving.workers} by default.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1),
     envvar="LOGSERVICE_THREADS",
     show_envvar=True,
-    help="Threads in each; 12 by default.",
+    help=f"Threads in each; {Serving.threads} by default.",
 )
 @with_appcontext
 def serve(bind: str, workers: int | None, threads: int | None) -> None:
