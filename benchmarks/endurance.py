@@ -2,9 +2,9 @@
 
 It is filled, and asked for more than a minute, so that what looks at the last minute has a full one. What
 it can do is measured by clients who wait for their answers, and a share of that is offered, reads and posts
-mixed, by clients who do not; every few minutes anew, for others may use the same machine. Meanwhile the
-memory of its workers is sampled; how it grows is told without the first third of the time, in which caches
-fill.
+mixed, by clients who do not; every few minutes anew, for others may use the same machine, and p99 is told of
+each of these times. Meanwhile the memory of its workers is sampled; how it grows is told without the first
+third of the time, in which caches fill.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SAMPLE_SECONDS = 5.0
 WARMING = 1 / 3
 #: Seconds until the last minute is full.
 FILLING_SECONDS = 65.0
-#: How often, in seconds, it is measured what the service can do, and how long that takes.
-ANEW, CAPACITY_SECONDS = 300.0, 15.0
+#: For how many seconds it is measured what the service can do.
+CAPACITY_SECONDS = 15.0
 #: Into so many parts the time is divided, whose memory is told.
 PARTS = 6
 #: What has to be shown: MB an hour, milliseconds.
@@ -117,9 +117,16 @@ def _sample(service: Service) -> Sample:
 @click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
 @click.option("--minutes", type=float, default=30.0, show_default=True)
 @click.option("--share", type=float, default=0.7, show_default=True, help="Of what the service can do.")
+@click.option(
+    "--anew",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Minutes after which it is measured again what the service can do.",
+)
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
-def main(rows: int, minutes: float, share: float, engine: str, folder: Path | None) -> None:
+def main(rows: int, minutes: float, share: float, anew: float, engine: str, folder: Path | None) -> None:
     """Fill a database of its own, serve it, and keep the service busy."""
     with (
         tempfile.TemporaryDirectory(prefix="logservice-endurance-", dir=folder) as place,
@@ -127,12 +134,12 @@ def main(rows: int, minutes: float, share: float, engine: str, folder: Path | No
     ):
         pair = make_pair("endurance")
         try:
-            _endure(pair, Path(place), rows=rows, seconds=60 * minutes, share=share)
+            _endure(pair, Path(place), rows=rows, seconds=60 * minutes, share=share, anew=60 * anew)
         finally:
             pair.remove()
 
 
-def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float) -> None:
+def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float, anew: float) -> None:
     pair.create()
     rate = fill(pair, rows, end=int(time.time()), label="Loading")
     click.echo(f"{pair.version()}: {rows:,} rows loaded, {rate:,.0f} rows/s")
@@ -140,20 +147,22 @@ def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float)
     logins = add_logins(pair, somebody.user_id, somebody.username)
     with serving(pair, logins, log=place / "log") as service:
         capacity(service.port, logins.admin, seconds=min(FILLING_SECONDS, seconds / 4))
-        found, watched = _keep_busy(service, share=share, seconds=seconds)
+        found, watched = _keep_busy(service, share=share, seconds=seconds, anew=anew)
         click.echo(f"{service.total():,} rows at last")
     _tell(found, watched)
 
 
-def _keep_busy(service: Service, *, share: float, seconds: float) -> tuple[Offered, Memory]:
+def _keep_busy(service: Service, *, share: float, seconds: float, anew: float) -> tuple[Offered, Memory]:
     """Offer a share of what it can do for so many seconds; return what came of it, and its memory."""
     watched, found = Memory(), Offered()
     with watched.sampled(service, every=min(SAMPLE_SECONDS, seconds / 20)):
         while (left := seconds - found.seconds) > 0.5:
             calm = capacity(service.port, service.logins.admin, seconds=min(CAPACITY_SECONDS, seconds / 4))
             most = len(calm.answers) / calm.seconds
-            click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s")
-            busy = overload(service.port, service.logins.admin, rate=share * most, seconds=min(ANEW, left))
+            click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s; ", nl=False)
+            busy = overload(service.port, service.logins.admin, rate=share * most, seconds=min(anew, left))
+            took = busy.milliseconds(200, "read")
+            click.echo(f"p99 of reads {percentile(took, 0.99):.1f} ms" if took else "no read was answered")
             found.answers += busy.answers
             found.seconds += busy.seconds
             found.most = max(found.most, busy.most)
