@@ -160,7 +160,7 @@ class Worker(ThreadWorker):
         try:
             return super().handle_request(req, conn)
         finally:
-            # It knows the request, which would stay until garbage is looked for.
+            # It knows the request, which would stay until garbage is looked for, as one in chunks does.
             del req.should_close
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
@@ -264,8 +264,11 @@ class _Reader:
     def __init__(self, reader: Any) -> None:
         #: Gunicorn's own.
         self.inner = reader
+        self._is_over = False
 
     def read(self, size: int) -> bytes:
+        if self._is_over:
+            return b""
         left = getattr(self.inner, "length", None)
         try:
             content: bytes = self.inner.read(size)
@@ -273,6 +276,7 @@ class _Reader:
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
         if left is not None:
             self.inner.length = left - len(content)
+            self._is_over = len(content) < min(left, size)
         return content
 
 
@@ -295,9 +299,11 @@ def _should_close(req: Any, conn: TConn) -> bool:
 def _is_there(conn: TConn) -> bool:
     """Whether the body of a request was read to its end, or lies there to the end of its length.
 
-    Nobody looks whether chunks do.
+    No more of it can be seen than the longest headers, and nobody looks whether chunks are there.
     """
     parser: Any = conn.parser
+    if parser.mesg.body.failed:
+        return False
     reader = parser.mesg.body.reader.inner
     left = getattr(reader, "length", None)
     if left is None:

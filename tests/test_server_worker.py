@@ -224,6 +224,32 @@ def test_a_body_that_ends_too_early_ends_its_connection(
     assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
 
 
+@pytest.mark.parametrize(("body", "is_there"), [(b"[1,2]", True), (b"[1,", False)])
+def test_reading_ends_only_for_who_is_late(
+    worker: Worker,
+    begun: list[TConn],
+    connect: Callable[[], Client],
+    monotonic: SimpleNamespace,
+    body: bytes,
+    is_there: bool,
+) -> None:
+    def slow(environ: Any, start_response: Any) -> list[bytes]:
+        monotonic.now += worker.client_timeout + 1
+        worker.notify()
+        assert environ["wsgi.input"].read() == body
+        start_response("204 No Content", [])
+        return []
+
+    worker.wsgi = slow
+    client = connect()
+    client.say(POST + b"Content-Length: 5\r\n\r\n" + body)
+    assert worker.handle(client.conn) is is_there
+    if is_there:
+        worker.finish_request(client.conn, answered(keeps=True))
+        # Nor is there an end that the poller would tell.
+        assert worker.poller.select(0) == []
+
+
 def test_a_request_that_is_answered_is_gone(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client]
 ) -> None:
