@@ -210,6 +210,10 @@ def test_a_body_that_ends_too_early_ends_its_connection(
 ) -> None:
     def reading(environ: Any, start_response: Any) -> list[bytes]:
         found.append(environ["wsgi.input"].read())
+        # Linux hands out what comes after that all the same.
+        client.socket.sendall(b"late")
+        assert eventually(lambda: client.conn.sock.recv(9, socket.MSG_PEEK) == b"late")
+        found.append(environ["wsgi.input"].read())
         start_response("400 Bad Request", [("Content-Length", "0")])
         return []
 
@@ -220,7 +224,24 @@ def test_a_body_that_ends_too_early_ends_its_connection(
     # As the worker does with who is late.
     client.conn.sock.shutdown(socket.SHUT_RD)
     assert worker.handle(client.conn) is False
-    assert found == [b"[1,2]"]
+    assert found == [b"[1,2]", b""]
+    assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
+
+
+def test_chunks_that_are_none_end_their_connection_however_often_they_are_read(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    def reading(environ: Any, start_response: Any) -> list[bytes]:
+        for _ in range(2):
+            with suppress(ConnectionResetError):
+                environ["wsgi.input"].read()
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
+
+    worker.wsgi = reading
+    client = connect()
+    client.say(POST + b"Transfer-Encoding: chunked\r\n\r\nno size\r\n")
+    assert worker.handle(client.conn) is False
     assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
 
 
