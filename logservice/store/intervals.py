@@ -73,7 +73,7 @@ def steps(interval: str, tz: ZoneInfo, low: int, high: int) -> list[Step]:
             f"interval: the range has more than {MOST:,} of a {interval}; narrow it or take a longer interval"
         )
     # Far enough to both sides that the first and the last one are whole, whatever the clocks do.
-    margin = _LENGTHS[interval] + 2 * ids.DAY
+    margin = _LENGTHS[interval] + min(2 * _LENGTHS[interval], 2 * ids.DAY)
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for key, (begin, end) in _pieces(interval, tz, low - margin, high + margin):
         spans = found.setdefault(key, [])

@@ -194,7 +194,7 @@ def counted(connection: Reader, query: Query, cut: Sequence[Part]) -> list[Span]
 @prepared
 def _counts(shape: Shape, rungs: tuple[Rung, ...]) -> Executable:
     selects = [_counts_of(shape, rung, place) for place, rung in enumerate(rungs)]
-    return selects[0] if len(selects) == 1 else union_all(*selects)
+    return dialects.packed(selects[0] if len(selects) == 1 else union_all(*selects))
 
 
 def _counts_of(shape: Shape, rung: Rung, place: int) -> Select[*tuple[Any, ...]]:
@@ -252,7 +252,7 @@ def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> E
     """Select the ids first, so that the rest is read of the rows of the page only."""
     wheres = [where for place in range(ranges) for where in shape.each(str(place))]
     if not wheres:
-        return select(*columns(fields)).where(false())
+        return dialects.packed(select(*columns(fields)).where(false()))
     if len(wheres) == 1:
         found = _in_order(select(records.c.id).where(*wheres[0]), shape, oldest)
     else:
@@ -265,7 +265,7 @@ def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> E
         found = select(every).order_by(every.asc() if oldest else every.desc())
     found = found.limit(bindparam("limit")).offset(bindparam("offset")).correlate(None)
     order = records.c.id.asc() if oldest else records.c.id.desc()
-    return select(*columns(fields)).where(records.c.id.in_(found)).order_by(order)
+    return dialects.packed(select(*columns(fields)).where(records.c.id.in_(found)).order_by(order))
 
 
 def _in_order(found: Select[Any], shape: Shape, oldest: bool) -> Select[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, cast
 
-from sqlalchemy import ColumnElement, Executable, PoolProxiedConnection, literal_column
+from sqlalchemy import ClauseElement, ColumnElement, Executable, PoolProxiedConnection, literal_column
 from sqlalchemy.engine import Dialect as EngineDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -27,13 +27,14 @@ class Compiled:
     """The text of a statement, its parameters in order or None where the driver takes them by name.
 
     `fixed` are values written into the statement; `converted` says how a parameter becomes what the engine
-    expects.
+    expects; `unpack` makes rows of what it gives, where that is something else.
     """
 
     sql: str
     order: tuple[str, ...] | None
     fixed: Mapping[str, Any]
     converted: Mapping[str, Callable[[Any], Any]]
+    unpack: Callable[[Sequence[Row]], list[Row]] | None
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """Return the values as the driver takes them."""
@@ -63,6 +64,14 @@ class Snapshot:
     connection: PoolProxiedConnection
 
 
+class Packed(Executable, ClauseElement):
+    """A statement whose rows an engine may give in a form of its own."""
+
+    def unpack(self, dialect: EngineDialect) -> Callable[[Sequence[Row]], list[Row]] | None:
+        """Return what makes rows of what an engine gives, or None where it gives them as they are."""
+        raise NotImplementedError
+
+
 class prepared(Generic[Shape]):
     """Decorates a function that builds a statement from hashable arguments.
 
@@ -85,9 +94,9 @@ class prepared(Generic[Shape]):
         statement = self.compiled(connection.dialect, *shape, **named)
         cursor = connection.connection.cursor()
         cursor.execute(statement.sql, statement.parameters(values))
-        rows = cursor.fetchall()
+        rows: list[Row] = cursor.fetchall()
         cursor.close()
-        return cast(list[Row], rows)
+        return rows if statement.unpack is None else statement.unpack(rows)
 
     def compiled(self, dialect: EngineDialect, *shape: Shape.args, **named: Shape.kwargs) -> Compiled:
         """Return the statement of a shape in the words of an engine."""
@@ -111,6 +120,7 @@ def compile_statement(statement: Executable, dialect: EngineDialect) -> Compiled
         order=None if found.positiontup is None else tuple(found.positiontup),
         fixed={name: bind.value for bind, name in names if not bind.required},
         converted={name: convert for name, convert in converters.items() if convert is not None},
+        unpack=statement.unpack(dialect) if isinstance(statement, Packed) else None,
     )
 
 

@@ -84,7 +84,7 @@ def _model_names(scope: ScopeShape) -> Executable:
     where = [*scope.conditions(table), table.c.retained == literal_column("0")]
     if table is site:
         where.append(site.c.span == literal_column(str(ids.WEEK)))
-    return select(table.c.model_name).where(*where).distinct()
+    return dialects.packed(select(table.c.model_name).where(*where).distinct())
 
 
 # -- contents ----------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _rows_holding(shape: Shape) -> Executable:
     said = records.join(contents, contents.c.id == records.c.content_id)
     where = [*shape.inside(RAW, "0"), dialects.contains(folded_text, "keyword")]
     found = select(records.c.id).select_from(said).where(*where)
-    return found.order_by(records.c.id.desc()).limit(bindparam("limit"))
+    return dialects.packed(found.order_by(records.c.id.desc()).limit(bindparam("limit")))
 
 
 def _newest_holding(connection: Reader, dialect: Dialect, folded: str, hours: IdRange) -> list[_Content]:
@@ -162,7 +162,7 @@ def _contents_holding(index: SearchIndex | None) -> Executable:
         found = found.select_from(index.table.join(contents, contents.c.id == row_id))
         where.append(index.condition)
     found = found.where(*where, dialects.contains(folded_text, "keyword"))
-    return found.order_by(row_id.desc()).limit(bindparam("limit"))
+    return dialects.packed(found.order_by(row_id.desc()).limit(bindparam("limit")))
 
 
 def _saying(connection: Reader, query: Query, holding: Sequence[_Content], *, limit: int) -> list[int]:

@@ -235,10 +235,11 @@ def _sums(
     figures = stats.columns(rows, stats.USAGE, of_all_types=of_all_types)
     found = select(*keys, *figures).group_by(*keys).limit(limit)
     if size is None:
-        return found.order_by(*keys)
+        return dialects.packed(found.order_by(*keys))
     value = sum((figures[FIGURES.index(name)] for name in SIZES[size]), start=literal_column("0"))
     anything = or_(*(figure != literal_column("0") for figure in figures))
-    return found.add_columns(func.count().over()).having(anything).order_by(value.desc(), *keys)
+    found = found.add_columns(func.count().over()).having(anything)
+    return dialects.packed(found.order_by(value.desc(), *keys))
 
 
 def _rows_of(
@@ -258,14 +259,16 @@ def _named(
 ) -> list[dict[str, Any]]:
     """Name the values of groups, less those of which nothing is left: purged rows may have cost nothing."""
     first, names = 1 + len(grouping.by), (*grouping.by, *FIGURES)
-    starts = {number: _start(grouping, steps[number]) for number in {row[0] for row in rows}}
-    return [{**starts[row[0]], **dict(zip(names, row[1:], strict=True))} for row in rows if any(row[first:])]
-
-
-def _start(grouping: Grouping, step: intervals.Step) -> dict[str, Any]:
+    rows = [row for row in rows if any(row[first:])]
     if grouping.interval == "none":
-        return {}
-    return {"start": step.start, "start_time": intervals.moment(step.start, grouping.tz)}
+        return [dict(zip(names, row[1:], strict=True)) for row in rows]
+    names = ("start", "start_time", *names)
+    starts = [steps[row[0]].start for row in rows]
+    moments = {start: intervals.moment(start, grouping.tz) for start in set(starts)}
+    return [
+        dict(zip(names, (start, moments[start], *row[1:]), strict=True))
+        for start, row in zip(starts, rows, strict=True)
+    ]
 
 
 def _is_exact(connection: Reader, query: Query, cut: Iterable[_Cut]) -> bool:

@@ -28,6 +28,7 @@ from .expressions import (
     ranges,
     total,
 )
+from .packing import packed
 from .postgresql import PostgreSQLDialect
 from .schema import CLUSTERED, BigKey, PlainText, answering, growing, newest_first, set_vacuum_where_unset
 from .sqlite import SQLiteDialect
@@ -56,6 +57,7 @@ __all__ = [
     "newest_along_index",
     "newest_first",
     "oldest_along_index",
+    "packed",
     "ranges",
     "set_vacuum_where_unset",
     "total",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import struct
 from pathlib import Path
@@ -69,13 +70,19 @@ class WriteAheadLog:
         closes it loses them all: https://www.sqlite.org/howtocorrupt.html (2.2)
         """
         try:
-            with self._file.open("rb") as file:
-                page, salts = _HEADER.unpack(file.read(_HEADER.size))
-                if salts != self._salts:
-                    self._salts, self._due = salts, CHECKPOINT_BYTES
-                frame = _FRAME_HEADER.size + page
-                file.seek(_HEADER.size + self._due // frame * frame)
-                [written] = _FRAME_HEADER.unpack(file.read(_FRAME_HEADER.size))
-        except (FileNotFoundError, struct.error):
+            file = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
             return False
+        # As few steps as can be: between two of them other threads have their turn, and writers wait.
+        try:
+            page, salts = _HEADER.unpack(os.pread(file, _HEADER.size, 0))
+            if salts != self._salts:
+                self._salts, self._due = salts, CHECKPOINT_BYTES
+            frame = _FRAME_HEADER.size + page
+            at = _HEADER.size + self._due // frame * frame
+            [written] = _FRAME_HEADER.unpack(os.pread(file, _FRAME_HEADER.size, at))
+        except struct.error:
+            return False
+        finally:
+            os.close(file)
         return bool(written == salts)
