@@ -9,7 +9,6 @@ third of the time, in which caches fill.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,15 +18,13 @@ from pathlib import Path
 
 import click
 
-from logservice.demo import DEMO_USERS
-
 from .figures import percentile
-from .loading import fill
+from .loading import filled
 from .offering import Offered
 from .overload import capacity, overload
-from .pairs import ENGINES, Pair, opened
+from .pairs import ENGINES
 from .processes import memory
-from .serving import Service, add_logins, serving
+from .serving import Service, serving
 
 #: What of a worker's memory is told: all of it, and its own, without the pages of the database file.
 KINDS = ("VmRSS", "RssAnon")
@@ -128,26 +125,13 @@ def _sample(service: Service) -> Sample:
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
 def main(rows: int, minutes: float, share: float, anew: float, engine: str, folder: Path | None) -> None:
     """Fill a database of its own, serve it, and keep the service busy."""
+    seconds = 60 * minutes
     with (
-        tempfile.TemporaryDirectory(prefix="logservice-endurance-", dir=folder) as place,
-        opened(engine, Path(place)) as make_pair,
+        filled(engine, rows, folder=folder, name="endurance") as (pair, logins),
+        serving(pair, logins, log=pair.folder / "log") as service,
     ):
-        pair = make_pair("endurance")
-        try:
-            _endure(pair, Path(place), rows=rows, seconds=60 * minutes, share=share, anew=60 * anew)
-        finally:
-            pair.remove()
-
-
-def _endure(pair: Pair, place: Path, *, rows: int, seconds: float, share: float, anew: float) -> None:
-    pair.create()
-    rate = fill(pair, rows, end=int(time.time()), label="Loading")
-    click.echo(f"{pair.version()}: {rows:,} rows loaded, {rate:,.0f} rows/s")
-    somebody = DEMO_USERS[0]
-    logins = add_logins(pair, somebody.user_id, somebody.username)
-    with serving(pair, logins, log=place / "log") as service:
         capacity(service.port, logins.admin, seconds=min(FILLING_SECONDS, seconds / 4))
-        found, watched = _keep_busy(service, share=share, seconds=seconds, anew=anew)
+        found, watched = _keep_busy(service, share=share, seconds=seconds, anew=60 * anew)
         click.echo(f"{service.total():,} rows at last")
     _tell(found, watched)
 

@@ -1,4 +1,6 @@
-"""Services with other numbers of workers and threads: python -m benchmarks.in_turn 2x16 3x12 --rate 300
+"""Services with other numbers of workers and threads: python -m benchmarks.in_turn 2x16 3x12@any --rate 300
+
+With `@any` workers run on any processor, instead of one each.
 
 All of them serve one log and are loaded one after the other, for some seconds each and in another order each
 time: a shared machine is quick in one minute and slow in the next, and all have their share of both. What a
@@ -9,24 +11,21 @@ from __future__ import annotations
 
 import random
 import re
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import click
 
-from logservice.demo import DEMO_USERS
-
 from .figures import percentile
-from .loading import fill
+from .loading import filled
 from .offering import Offered
 from .overload import capacity, overload
-from .pairs import ENGINES, opened
-from .serving import Service, add_logins, serving
+from .pairs import ENGINES
+from .serving import Service, serving
 
 #: Seconds for which it is measured what a service can do; the first time fills its caches and does not count.
 CAPACITY_SECONDS = 2.0
@@ -66,21 +65,32 @@ class Contender:
         yield "  p99 of reads in each turn: " + " ".join(turns) + " ms"
 
 
-class Numbers(click.ParamType):
-    """Workers and threads, as 3x12."""
+class Numbers(NamedTuple):
+    """Workers and threads, and whether each worker keeps to one processor; written 3x12, or 3x12@any."""
 
-    name = "WORKERSxTHREADS"
+    workers: int
+    threads: int
+    cpu_affinity: bool
 
-    def convert(self, value: str, param: object, ctx: object) -> tuple[int, int]:
-        """Return both numbers."""
-        found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", value)
+    def __str__(self) -> str:
+        return f"{self.workers}x{self.threads}" + ("" if self.cpu_affinity else "@any")
+
+
+class NumbersType(click.ParamType):
+    """Reads numbers of workers and threads."""
+
+    name = "WORKERSxTHREADS[@any]"
+
+    def convert(self, value: str, param: object, ctx: object) -> Numbers:
+        """Return them."""
+        found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})(@any)?", value)
         if found is None:
             self.fail(f"{value!r} is no number of workers and threads, such as 3x12")
-        return int(found[1]), int(found[2])
+        return Numbers(int(found[1]), int(found[2]), found[3] is None)
 
 
 @click.command()
-@click.argument("numbers", type=Numbers(), nargs=-1, required=True)
+@click.argument("numbers", type=NumbersType(), nargs=-1, required=True)
 @click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
 @click.option("--rate", type=POSITIVE, required=True, help="Requests offered a second.")
 @click.option("--rounds", type=click.IntRange(1), default=6, show_default=True)
@@ -88,7 +98,7 @@ class Numbers(click.ParamType):
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
 def main(
-    numbers: Sequence[tuple[int, int]],
+    numbers: Sequence[Numbers],
     rows: int,
     rate: float,
     rounds: int,
@@ -97,28 +107,13 @@ def main(
     folder: Path | None,
 ) -> None:
     """Fill a database, serve it with each of the numbers at once, and load these services in turn."""
-    with (
-        tempfile.TemporaryDirectory(prefix="logservice-in-turn-", dir=folder) as place,
-        opened(engine, Path(place)) as make_pair,
-    ):
-        pair = make_pair("in_turn")
-        try:
-            pair.create()
-            fill(pair, rows, end=int(time.time()), label="Loading")
-            logins = add_logins(pair, DEMO_USERS[0].user_id, DEMO_USERS[0].username)
-            with ExitStack() as stack:
-                contenders = [
-                    Contender(
-                        f"{workers}x{threads}",
-                        stack.enter_context(
-                            serving(pair, logins, log=Path(place) / "log", workers=workers, threads=threads)
-                        ),
-                    )
-                    for workers, threads in numbers
-                ]
-                _load(contenders, rate=rate, rounds=rounds, seconds=seconds)
-        finally:
-            pair.remove()
+    with filled(engine, rows, folder=folder, name="in_turn") as (pair, logins), ExitStack() as stack:
+        log = pair.folder / "log"
+        contenders = [
+            Contender(str(one), stack.enter_context(serving(pair, logins, log=log, **one._asdict())))
+            for one in numbers
+        ]
+        _load(contenders, rate=rate, rounds=rounds, seconds=seconds)
     for contender in contenders:
         for line in contender.described():
             click.echo(line)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import click
+
 from logservice.cli.output import progress
+from logservice.demo import DEMO_USERS
 from logservice.store import records
 
-from .pairs import Pair, Sizes
+from .pairs import Pair, Sizes, opened
 from .plan import Plan, say
 from .rows import batches, history, values_of
+from .serving import Logins, add_logins
 
 YARDSTICK_BATCH = 50_000
 OUR_BATCH = 5_000
@@ -67,6 +73,23 @@ def fill(pair: Pair, rows: int, *, end: int, label: str) -> float:
             store.record([records.from_mapping(row, now=now) for row in batch])
             advance(len(batch))
     return rows / (time.perf_counter() - begun)
+
+
+@contextmanager
+def filled(engine: str, rows: int, *, folder: Path | None, name: str) -> Iterator[tuple[Pair, Logins]]:
+    """Fill a log that goes away after the block; the user is one whom its rows know."""
+    with tempfile.TemporaryDirectory(prefix=f"logservice-{name}-", dir=folder) as place:
+        # For the account of the server, which is another one where this is root's.
+        Path(place).chmod(0o711)
+        with opened(engine, Path(place)) as make_pair:
+            pair = make_pair(name)
+            try:
+                pair.create()
+                rate = fill(pair, rows, end=int(time.time()), label="Loading")
+                click.echo(f"{pair.version()}: {rows:,} rows loaded, {rate:,.0f} rows/s")
+                yield pair, add_logins(pair, DEMO_USERS[0].user_id, DEMO_USERS[0].username)
+            finally:
+                pair.remove()
 
 
 def _load(rows: int, pair: Pair, *, end: int) -> Loaded:

@@ -38,12 +38,21 @@ def mixture(access_token: str, *, now: int, mark: str) -> Iterator[Request]:
     paths = cycle(reads(now))
     for number in count():
         if number % POST_EVERY:
-            yield Request("read", _head("GET", next(paths), access_token))
-            continue
-        size = BATCH if number % (POST_EVERY * BATCH_EVERY) == 0 else 1
-        name = f"{mark}-{number}"
-        events = [_event(name, number + part) for part in range(size)]
-        yield Request("post", _post(access_token, orjson.dumps(events)), name)
+            yield read(access_token, next(paths))
+        else:
+            size = BATCH if number % (POST_EVERY * BATCH_EVERY) == 0 else 1
+            yield post(access_token, f"{mark}-{number}", number, size=size)
+
+
+def read(access_token: str, path: str) -> Request:
+    """Return the request for a path."""
+    return Request("read", _head("GET", path, access_token))
+
+
+def post(access_token: str, name: str, number: int, *, size: int = 1) -> Request:
+    """Return the post of so many events that have a name and follow from a number."""
+    events = [_event(name, number + part) for part in range(size)]
+    return Request("post", _post(access_token, orjson.dumps(events)), name)
 
 
 def _event(name: str, number: int) -> dict[str, object]:

@@ -67,20 +67,33 @@ def add_logins(pair: Pair, user_id: int, username: str) -> Logins:
 
 @contextmanager
 def serving(
-    pair: Pair, logins: Logins, *, log: Path, workers: int | None = None, threads: int | None = None
+    pair: Pair,
+    logins: Logins,
+    *,
+    log: Path,
+    workers: int | None = None,
+    threads: int | None = None,
+    cpu_affinity: bool = True,
+    tree: Path | None = None,
 ) -> Iterator[Service]:
     """Serve our database of a pair until the block ends; workers and threads are as many as by default.
 
-    What gunicorn prints is appended to `log`.
+    What gunicorn prints is appended to `log`. It serves the logservice that it finds in the folder where it
+    is started: this one, or that of a `tree`.
     """
     port = free_port()
     outside = {name: value for name, value in os.environ.items() if not name.startswith("LOGSERVICE_")}
-    ours = {"LOGSERVICE_INSTANCE_PATH": str(pair.folder), "LOGSERVICE_DATABASE_URL": pair.url}
+    ours = {
+        "LOGSERVICE_INSTANCE_PATH": str(pair.folder),
+        "LOGSERVICE_DATABASE_URL": pair.url,
+        "LOGSERVICE_CPU_AFFINITY": str(int(cpu_affinity)),
+    }
     with log.open("ab") as output:
         # A session of its own: Ctrl-C is for us, and we stop the service in order.
         process = subprocess.Popen(
             gunicorn_command(f"127.0.0.1:{port}", workers=workers, threads=threads),
             env={**outside, **ours},
+            cwd=tree,
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -127,10 +127,13 @@ class Serving:
     instance_path: str = _setting("instance", "Folder for the database and the rate limit file.")
     bind: str = _setting(DEFAULT_BIND, "Address to listen on, HOST:PORT or unix:PATH.", address)
     workers: int = _setting(
-        3, "Worker processes; one more than there are processors is a good beginning.", whole
+        2, "Worker processes; as many as there are processors is a good beginning.", whole
     )
     threads: int = _setting(
-        12, "Threads in each; who writes leaves a quarter of them, rounded up, to who reads.", whole
+        16, "Threads in each; who writes leaves a quarter of them, rounded up, to who reads.", whole
+    )
+    cpu_affinity: bool = _setting(
+        True, "Keep each worker to one processor, with all of its threads, which is quicker.", switch
     )
     client_timeout: int = _setting(
         60, "Seconds within which a body has to arrive, and a part of an answer to be taken.", whole

@@ -6,6 +6,7 @@ Gunicorn ignores names it does not know, so settings of newer versions may stand
 import os
 
 # Not relative, for a file of gunicorn's settings may also be run by itself.
+from logservice import server_processors
 from logservice.config import Serving, Settings
 from logservice.errors import InvalidValue
 from logservice.metric_files import on_exit as on_exit
@@ -31,6 +32,8 @@ worker_class = Worker
 Worker.client_timeout = _settings.client_timeout
 workers = _settings.workers
 threads = _settings.threads
+if _settings.cpu_affinity:
+    pre_fork, post_fork = server_processors.pre_fork, server_processors.post_fork
 worker_connections = connections_for(threads)
 timeout = 60
 graceful_timeout = 30

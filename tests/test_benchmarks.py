@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks import endurance, in_turn, recording
+from benchmarks import endurance, in_turn, kinds, recording
 from benchmarks.__main__ import main
 from benchmarks.choices import choose
 from benchmarks.figures import Figure, Goal, percentile
@@ -102,10 +102,10 @@ def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> 
 
 
 def test_services_in_turn_are_told_with_all_of_their_turns(tmp_path: Path) -> None:
-    given = ["1x2", "2x3", "--rows", "200", "--rate", "20", "--rounds", "2", "--seconds", "1"]
+    given = ["1x2", "2x3@any", "--rows", "200", "--rate", "20", "--rounds", "2", "--seconds", "1"]
     result = CliRunner().invoke(in_turn.main, [*given, "--folder", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    for numbers in ("1x2", "2x3"):
+    for numbers in ("1x2", "2x3@any"):
         assert re.search(
             rf"^{numbers}: can do [\d,]+ requests/s\n"
             r"(  .*\n)*  post   200: .*\n(  .*\n)*  read   200: .*\n(  .*\n)*"
@@ -116,7 +116,24 @@ def test_services_in_turn_are_told_with_all_of_their_turns(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("numbers", ["3", "0x12", "3x", "3x12x1"])
+def test_each_kind_of_request_is_told_here_and_in_another_checkout(tmp_path: Path) -> None:
+    given = ["--rows", "200", "--clients", "2", "--rounds", "2", "--seconds", "0.1"]
+    beside = ["--beside", str(Path(__file__).parent.parent), "--folder", str(tmp_path)]
+    result = CliRunner().invoke(kinds.main, [*given, *beside])
+    assert result.exit_code == 0, result.output
+    side = r" +\d+/s  p50 +[\d.]+ ms  p99 +[\d.]+ ms  processor +[\d.]+ ms  failed 0\n"
+    found = re.findall(
+        rf"^(.+)\n  here{side}  beside{side}  here/beside: [\d.]+ \([\d.]+ to [\d.]+\)$",
+        result.output,
+        re.MULTILINE,
+    )
+    assert found == list(kinds.kinds()), result.output
+    assert "/api/log/?model_name=gpt-4o&page_size=20" in found
+    assert "post of one event" in found
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", ["3", "0x12", "3x", "3x12x1", "3x12@1"])
 def test_what_is_not_workers_x_threads_is_refused(numbers: str) -> None:
     result = CliRunner().invoke(in_turn.main, [numbers, "--rate", "20"])
     assert result.exit_code == 2

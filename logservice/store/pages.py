@@ -38,6 +38,9 @@ Rows = list[dict[str, Any]]
 MOST_ROWS = 2**53
 # So many rows are passed over in no time.
 _FEW_ROWS = 500
+# More rows are not made into one value: with the longest texts of control characters these are 786 MB, and
+# one of SQLite has at most 1,000,000,000 bytes.
+_MOST_PACKED = 1_000
 # Ranges read in one statement.
 _MOST_RANGES = 16
 
@@ -244,15 +247,25 @@ def _read(
     """Read rows of some ranges, newest first unless `oldest`."""
     cut = [Part(RAW, span.low, span.high) for span in ranges]
     values = query.values | bounds(cut) | {"limit": limit, "offset": offset}
-    return as_rows(fields, _rows(connection, values, query.shape, tuple(fields), len(cut), oldest))
+    read = _rows if limit > _MOST_PACKED else _packed_rows
+    return as_rows(fields, read(connection, values, query.shape, tuple(fields), len(cut), oldest))
+
+
+@prepared
+def _packed_rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> Executable:
+    return dialects.packed(_select(shape, fields, ranges, oldest))
 
 
 @prepared
 def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> Executable:
+    return _select(shape, fields, ranges, oldest)
+
+
+def _select(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> Select[Any]:
     """Select the ids first, so that the rest is read of the rows of the page only."""
     wheres = [where for place in range(ranges) for where in shape.each(str(place))]
     if not wheres:
-        return dialects.packed(select(*columns(fields)).where(false()))
+        return select(*columns(fields)).where(false())
     if len(wheres) == 1:
         found = _in_order(select(records.c.id).where(*wheres[0]), shape, oldest)
     else:
@@ -265,7 +278,7 @@ def _rows(shape: Shape, fields: tuple[str, ...], ranges: int, oldest: bool) -> E
         found = select(every).order_by(every.asc() if oldest else every.desc())
     found = found.limit(bindparam("limit")).offset(bindparam("offset")).correlate(None)
     order = records.c.id.asc() if oldest else records.c.id.desc()
-    return dialects.packed(select(*columns(fields)).where(records.c.id.in_(found)).order_by(order))
+    return select(*columns(fields)).where(records.c.id.in_(found)).order_by(order)
 
 
 def _in_order(found: Select[Any], shape: Shape, oldest: bool) -> Select[Any]:

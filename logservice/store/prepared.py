@@ -68,8 +68,8 @@ class Packed(Executable, ClauseElement):
     """A statement whose rows an engine may give in a form of its own."""
 
     def unpack(self, dialect: EngineDialect) -> Callable[[Sequence[Row]], list[Row]] | None:
-        """Return what makes rows of what an engine gives, or None where it gives them as they are."""
-        raise NotImplementedError
+        """Return what makes rows of what an engine gives; None, as here, where it gives rows."""
+        return None
 
 
 class prepared(Generic[Shape]):

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +42,6 @@ from .readings import Readings
 from .recording import Post, week_claim
 from .records import Record
 from .retention import Purge
-from .snapshots import Snapshots
 from .tables import records
 from .vitals import Vitals
 from .writer import GroupCommitWriter
@@ -81,7 +80,6 @@ class LogStore(Readings):
         self.dialect = dialects.for_engine(engine, waiting_time=waiting_time, shared=shared)
         self.writer = GroupCommitWriter(self.dialect, self.observer)
         self.clock = clock
-        self._snapshots = Snapshots()
         self._auto_create = auto_create
         self._created = threading.Lock()
         self._ready = False
@@ -112,22 +110,10 @@ class LogStore(Readings):
             schema.be_current(connection)
             yield connection
 
-    def reading_together(self) -> AbstractContextManager[None]:
-        """Have the verbs that read in the block, in this thread, see one snapshot: `Snapshots.shared`.
-
-        It begins when the first of them reads, and is left as soon as one fails.
-        """
-        return self._snapshots.shared()
-
     @contextmanager
     def _snapshot(self) -> Iterator[Reader]:
-        with self._failing_clearly(), self._snapshots.one(self._begin_snapshot) as reader:
-            yield reader
-
-    @contextmanager
-    def _begin_snapshot(self) -> Iterator[Reader]:
         self._prepare()
-        with self.dialect.snapshot() as connection:
+        with self._failing_clearly(), self.dialect.snapshot() as connection:
             schema.be_current(connection)
             yield connection
 
@@ -301,7 +287,6 @@ class LogStore(Readings):
     def begin_anew(self) -> None:
         """Leave behind, in a forked process, what belongs to its parent: connections, thread and lock."""
         self.dialect.reset_after_fork()
-        self._snapshots = Snapshots()
         self.writer = GroupCommitWriter(self.dialect, self.observer)
         self._created = threading.Lock()
 

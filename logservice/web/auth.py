@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from hmac import compare_digest
 from typing import Any
@@ -23,7 +22,6 @@ _SCOPE = "_logservice_scope"
 _NO_TOKEN = "a valid access token is required"  # nosec B105 # a message
 UNKNOWN_KEY = "Token不存在或无权限"
 _TOO_MANY = "too many requests"
-_READING = ("GET", "HEAD")
 #: What an unknown key costs of the rate limit, so that guessing is slow.
 _COST_OF_UNKNOWN = 5
 
@@ -53,14 +51,13 @@ def requires(*roles: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Response:
-            with _in_one_snapshot():
-                principal = _recognised()
-                if principal is None:
-                    raise ApiError(401, _NO_TOKEN + _hint(), headers={"WWW-Authenticate": "Bearer"})
-                if principal.role not in roles:
-                    raise ApiError(403, _needs(roles))
-                setattr(g, _PRINCIPAL, principal)
-                return view(*args, **kwargs)
+            principal = _recognised()
+            if principal is None:
+                raise ApiError(401, _NO_TOKEN + _hint(), headers={"WWW-Authenticate": "Bearer"})
+            if principal.role not in roles:
+                raise ApiError(403, _needs(roles))
+            setattr(g, _PRINCIPAL, principal)
+            return view(*args, **kwargs)
 
         refusals = {401: _NO_TOKEN, 403: _needs(roles), 503: UNREACHABLE}
         return noted(guarded, roles=roles, failures=refusals)
@@ -94,22 +91,16 @@ def requires_key(view: View) -> View:
         wait = limiter.hit(address) if limiter else 0
         if wait:
             raise ApiError(429, _TOO_MANY, headers={"Retry-After": str(wait)})
-        with _in_one_snapshot():
-            scope = _scope_of_key()
-            if scope is None:
-                if limiter:
-                    limiter.charge(address, _COST_OF_UNKNOWN - 1)
-                # Existing pages show the message only when the status is 200.
-                raise ApiError(200, UNKNOWN_KEY)
-            setattr(g, _SCOPE, scope)
-            return view(*args, **kwargs)
+        scope = _scope_of_key()
+        if scope is None:
+            if limiter:
+                limiter.charge(address, _COST_OF_UNKNOWN - 1)
+            # Existing pages show the message only when the status is 200.
+            raise ApiError(200, UNKNOWN_KEY)
+        setattr(g, _SCOPE, scope)
+        return view(*args, **kwargs)
 
     return noted(guarded, takes_key=True, failures={200: UNKNOWN_KEY, 429: _TOO_MANY, 503: UNREACHABLE})
-
-
-def _in_one_snapshot() -> AbstractContextManager[None]:
-    """Have who is let in, and what they read, read in one snapshot; what writes has none while it waits."""
-    return current_state().store.reading_together() if request.method in _READING else nullcontext()
 
 
 def _hint() -> str:

@@ -79,4 +79,4 @@ def test_sqlite_gives_many_rows_in_one(store: LogStore) -> None:
         found = build.compiled(connection.dialect)
         rows = connection.connection.cursor().execute(found.sql, found.parameters({})).fetchall()
 
-    assert rows == [('[[1,"a"],[2,"b"],[3,"c"]]',)]
+    assert rows == [(b'[[1,"a"],[2,"b"],[3,"c"]]',)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -45,10 +45,6 @@ class RowReadings(LogStore):
     def __init__(self, engine: Engine, *, sessions: Sessions, **settings: Any) -> None:
         self.sessions = sessions
         super().__init__(engine, **settings)
-
-    def reading_together(self) -> AbstractContextManager[None]:
-        """Let each verb look anew: it asks twice which rows are hidden, before and after it reads them."""
-        return nullcontext()
 
     def page(
         self,
