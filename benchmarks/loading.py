@@ -78,7 +78,7 @@ def fill(pair: Pair, rows: int, *, end: int, label: str) -> float:
 @contextmanager
 def filled(engine: str, rows: int, *, folder: Path | None, name: str) -> Iterator[tuple[Pair, Logins]]:
     """Fill a log that goes away after the block; the user is one whom its rows know."""
-    with tempfile.TemporaryDirectory(prefix=f"logservice-{name}-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix=f"logservice-{name}-", dir=folder and folder.resolve()) as place:
         # For the account of the server, which is another one where this is root's.
         Path(place).chmod(0o711)
         with opened(engine, Path(place)) as make_pair:

@@ -133,7 +133,7 @@ class Serving:
         16, "Threads in each; who writes leaves a quarter of them, rounded up, to who reads.", whole
     )
     cpu_affinity: bool = _setting(
-        True, "Keep each worker to one processor, with all of its threads, which is quicker.", switch
+        True, "Where there are no more processors than workers, keep each worker to one.", switch
     )
     client_timeout: int = _setting(
         60, "Seconds within which a body has to arrive, and a part of an answer to be taken.", whole

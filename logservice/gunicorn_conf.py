@@ -26,8 +26,8 @@ except InvalidValue as error:
 # This machine only: who else may connect is a decision, not a default.
 bind = _settings.bind
 
-# Threads wait for the database cheaply, and one of a process computes at a time; processes use all processors
-# and survive each other.
+# Threads wait for the database cheaply, and one of a process computes at a time; processes use one processor
+# each, and survive each other.
 worker_class = Worker
 Worker.client_timeout = _settings.client_timeout
 workers = _settings.workers

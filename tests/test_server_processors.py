@@ -1,10 +1,13 @@
-"""Each worker keeps to a processor of its own, as far as there are so many."""
+"""Each worker keeps to a processor of its own, where there are no more of them than workers."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,64 +19,114 @@ from logservice.server_processors import post_fork, pre_fork
 from tests.processes import children, eventually
 from tests.serving import Service, serving
 
-ALLOWED = os.sched_getaffinity(0)
+LOG = logging.getLogger("a log that others leave alone")
 
 
-@pytest.fixture
-def master(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A master that may use processors 2, 5 and 7."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {2, 5, 7})
-    return SimpleNamespace(WORKERS={})
+class Master:
+    """A master with so many workers, each of the configuration that the master had when it began."""
+
+    def __init__(self, workers: int) -> None:
+        self.num_workers = workers
+        self.cfg = object()
+        self.log = LOG
+        self.WORKERS: dict[int, Any] = {}
+
+    def begin(self, process: int) -> int | None:
+        worker = SimpleNamespace(cfg=self.cfg)
+        pre_fork(self, worker)
+        self.WORKERS[process] = worker
+        chosen: int | None = worker.processor
+        return chosen
 
 
-def begin(master: SimpleNamespace, process: int) -> int:
-    worker = SimpleNamespace()
-    pre_fork(master, worker)
-    master.WORKERS[process] = worker
-    chosen: int = worker.processor
-    return chosen
+@pytest.fixture(autouse=True)
+def _processors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "two" not in request.fixturenames:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {2, 5, 7}, raising=False)
+        monkeypatch.setattr(server_processors, "_CAN_CHOOSE", True)
 
 
-def test_workers_are_spread_over_the_processors_that_are_allowed(master: SimpleNamespace) -> None:
-    assert {begin(master, process) for process in range(3)} == {2, 5, 7}
-    assert {begin(master, process) for process in range(3, 6)} == {2, 5, 7}
+def test_workers_are_spread_over_the_processors_that_are_allowed() -> None:
+    master = Master(6)
+
+    assert {master.begin(process) for process in range(3)} == {2, 5, 7}
+    assert {master.begin(process) for process in range(3, 6)} == {2, 5, 7}
 
 
-def test_a_worker_takes_the_place_of_one_that_has_ended(master: SimpleNamespace) -> None:
-    found = [begin(master, process) for process in range(3)]
+def test_a_worker_takes_the_place_of_one_that_has_ended() -> None:
+    master = Master(3)
+    found = [master.begin(process) for process in range(3)]
+
     for process in (1, 0, 1):
         del master.WORKERS[process]
-        assert begin(master, process) == found[process]
+        assert master.begin(process) == found[process]
 
 
-def test_services_on_one_machine_do_not_choose_alike(master: SimpleNamespace) -> None:
-    def first() -> int:
-        master.WORKERS.clear()
-        return begin(master, 0)
+def test_after_a_reload_workers_are_spread_as_before() -> None:
+    for _ in range(20):
+        master = Master(4)
+        for process in range(4):
+            master.begin(process)
+        master.cfg = object()
+        anew = Counter(master.begin(process) for process in range(4, 8))
 
+        assert sorted(anew.values()) == [1, 1, 2]
+
+
+def test_services_on_one_machine_do_not_choose_alike() -> None:
     # By chance all hundred of them would, once in 10**47 runs.
-    assert len({first() for _ in range(100)}) > 1
+    assert len({Master(3).begin(0) for _ in range(100)}) > 1
+
+
+def test_with_more_processors_than_workers_the_system_chooses() -> None:
+    assert Master(2).begin(0) is None
 
 
 def test_a_processor_that_is_refused_is_told_and_no_harm(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_process: int, _processors: Any) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    post_fork(None, SimpleNamespace(processor=5, log=logging.getLogger("gunicorn.error")))
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+    post_fork(None, SimpleNamespace(processor=5, log=LOG))
 
     assert "the worker runs on any processor: [Errno 1] Operation not permitted" in caplog.text
 
 
+def test_processors_that_nobody_may_ask_for_are_told_and_no_harm(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
+
+    assert Master(3).begin(0) is None
+    assert "workers run on any processor: [Errno 1] Operation not permitted" in caplog.text
+
+
+def refuse(*_given: Any) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
 def test_where_the_system_cannot_choose_nothing_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_processors, "_CAN_CHOOSE", False)
-    worker = SimpleNamespace()
-    pre_fork(SimpleNamespace(WORKERS={}), worker)
-    post_fork(None, worker)
 
-    assert worker == SimpleNamespace()
+    assert Master(3).begin(0) is None
+
+
+def test_a_worker_for_which_somebody_else_chose_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+
+    post_fork(None, SimpleNamespace(log=None))
+    post_fork(None, SimpleNamespace(processor=None, log=None))
+
+
+@pytest.fixture
+def two() -> Iterator[set[int]]:
+    """Two processors, which are all that what is started here may use; one where there is but one."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no sched_setaffinity, and nothing is chosen there")
+    every = os.sched_getaffinity(0)
+    found = set(sorted(every)[:2])
+    os.sched_setaffinity(0, found)
+    yield found
+    os.sched_setaffinity(0, every)
 
 
 def processors(service: Service) -> list[set[int]]:
@@ -84,22 +137,29 @@ def processors(service: Service) -> list[set[int]]:
 
 
 def _of_all_threads(process: int) -> set[int]:
-    threads = map(int, os.listdir(f"/proc/{process}/task"))
-    return set().union(*(os.sched_getaffinity(thread) for thread in threads))
+    found: set[int] = set()
+    for thread in map(int, os.listdir(f"/proc/{process}/task")):
+        with suppress(ProcessLookupError):
+            found |= os.sched_getaffinity(thread)
+    return found
 
 
-def test_all_threads_of_a_worker_run_on_one_processor_and_each_worker_on_its_own(tmp_path: Path) -> None:
-    with serving(tmp_path, workers=2) as service:
+def test_all_threads_of_a_worker_run_on_one_processor_and_each_worker_on_its_own(
+    tmp_path: Path, two: set[int]
+) -> None:
+    def are_spread() -> bool:
         found = processors(service)
-        assert [len(one) for one in found] == [1, 1]
-        assert len(set().union(*found)) == min(2, len(ALLOWED))
+        return [len(one) for one in found] == [1, 1] and set().union(*found) == two
+
+    with serving(tmp_path, workers=2) as service:
+        assert are_spread()
 
         first, _ = children(service.process.pid)
         os.kill(first, signal.SIGKILL)
         assert eventually(lambda: len(set(children(service.process.pid)) - {first}) == 2)
-        assert eventually(lambda: sorted(map(list, processors(service))) == sorted(map(list, found)))
+        assert eventually(are_spread)
 
 
-def test_workers_run_anywhere_if_they_are_told_to(tmp_path: Path) -> None:
+def test_workers_run_anywhere_if_they_are_told_to(tmp_path: Path, two: set[int]) -> None:
     with serving(tmp_path, workers=2, environ={"LOGSERVICE_CPU_AFFINITY": "0"}) as service:
-        assert processors(service) == [ALLOWED, ALLOWED]
+        assert processors(service) == [two, two]
