@@ -61,6 +61,7 @@ WRONG = {
     "CORS_ORIGINS": ("app.example", "'app.example', which is no origin such as https://app.example"),
     "RETENTION": ("90d", "'90d' is not of the form consume=90d"),
     "MAX_DB_SIZE": ("10", "'10' is less than 1MB"),
+    "CPU_AFFINITY": ("2", "'2' is neither 1 nor 0"),
     "METRICS": ("2", "'2' is neither 1 nor 0"),
     "METRICS_TOKEN": ("short", "is not a token of at least 16 characters"),
     "LEGACY_STATUS": ("200", "'200' is neither 1 nor 0"),

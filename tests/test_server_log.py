@@ -172,7 +172,9 @@ def test_what_an_exception_says_is_no_line_of_its_own(tmp_path: Path) -> None:
         logger.exception("it failed")
     finally:
         log.handlers, log.level, log.propagate, log.filters = before
-        for handler in logger.error_log.handlers:
+        for handler in list(logger.error_log.handlers):
+            # One that is only closed opens the file again for whoever logs there next.
+            logger.error_log.removeHandler(handler)
             handler.close()
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line for line in lines if not line.startswith("    ")] == [lines[0]]
