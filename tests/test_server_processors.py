@@ -120,6 +120,7 @@ def test_a_worker_for_which_somebody_else_chose_is_left_alone(monkeypatch: pytes
 @pytest.fixture
 def two() -> Iterator[set[int]]:
     """Two processors, which are all that what is started here may use; one where there is but one."""
+    # There the service leaves all to the system too, which the tests above show.
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no sched_setaffinity, and nothing is chosen there")
     every = os.sched_getaffinity(0)

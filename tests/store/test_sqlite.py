@@ -381,7 +381,7 @@ def test_a_search_starts_from_the_content_index(
 
     (plan,) = [plan for plan in planned if "log_contents_index" in plan]
     steps = [step for step in plan.splitlines() if step.startswith(("SCAN", "SEARCH"))]
-    # Of what was found one text is made in the end.
+    # Of what was found one value is made in the end.
     first, *rest, _ = steps
     assert steps[-1] == "SCAN packed"
     assert first.startswith("SCAN log_contents_index VIRTUAL TABLE INDEX")
