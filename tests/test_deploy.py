@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -266,17 +266,21 @@ def _use(proxy: Proxy, service: Service) -> None:
 
 
 def _status_of_a_large_post(proxy: Proxy) -> int:
-    """Send more than a body may have, until there is an answer."""
+    """Send more than a body may have, until there is an answer.
+
+    Who answers before the end soon hangs up: the answer is there, whatever becomes of what is sent behind it.
+    """
     connection, size = proxy.open(), 33 * 2**20
     try:
         connection.putrequest("POST", "/api/log/")
         connection.putheader("Authorization", f"Bearer {TOKENS['gateway']}")
         connection.putheader("Content-Length", str(size))
         connection.endheaders()
-        for _ in range(size // 2**16):
-            if select.select([connection.sock], [], [], 0)[0]:
-                break
-            connection.send(b" " * 2**16)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(size // 2**16):
+                if select.select([connection.sock], [], [], 0)[0]:
+                    break
+                connection.send(b" " * 2**16)
         return connection.getresponse().status
     finally:
         connection.close()
