@@ -1,6 +1,7 @@
 """Services with other numbers of workers and threads: python -m benchmarks.in_turn 2x16 3x12@any --rate 300
 
-With `@any` workers run on any processor, instead of one each.
+With `@any` workers run on any processor, instead of one each, and with `--beside` another checkout of
+logservice serves the same log with each of the numbers as well.
 
 All of them serve one log and are loaded one after the other, for some seconds each and in another order each
 time: a shared machine is quick in one minute and slow in the next, and all have their share of both. What a
@@ -25,7 +26,7 @@ from .loading import filled
 from .offering import Offered
 from .overload import capacity, overload
 from .pairs import ENGINES
-from .serving import Service, serving
+from .serving import Service, beside_option, checkouts, serving
 
 #: Seconds for which it is measured what a service can do; the first time fills its caches and does not count.
 CAPACITY_SECONDS = 2.0
@@ -96,6 +97,7 @@ class NumbersType(click.ParamType):
 @click.option("--rounds", type=click.IntRange(1), default=6, show_default=True)
 @click.option("--seconds", type=POSITIVE, default=6.0, show_default=True, help="For each turn.")
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
+@beside_option
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
 def main(
     numbers: Sequence[Numbers],
@@ -104,14 +106,19 @@ def main(
     rounds: int,
     seconds: float,
     engine: str,
+    beside: Path | None,
     folder: Path | None,
 ) -> None:
     """Fill a database, serve it with each of the numbers at once, and load these services in turn."""
     with filled(engine, rows, folder=folder, name="in_turn") as (pair, logins), ExitStack() as stack:
         log = pair.folder / "log"
         contenders = [
-            Contender(str(one), stack.enter_context(serving(pair, logins, log=log, **one._asdict())))
+            Contender(
+                str(one) if tree is None else f"{one} {side}",
+                stack.enter_context(serving(pair, logins, log=log, tree=tree, **one._asdict())),
+            )
             for one in numbers
+            for side, tree in checkouts(beside).items()
         ]
         _load(contenders, rate=rate, rounds=rounds, seconds=seconds)
     for contender in contenders:

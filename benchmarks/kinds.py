@@ -26,7 +26,7 @@ from .mixture import post, read, reads
 from .offering import Offered, Request, ask
 from .pairs import ENGINES
 from .processes import processor_seconds
-from .serving import Service, serving
+from .serving import Service, beside_option, checkouts, serving
 
 _RANGE = re.compile(r"(start|end)_timestamp=\d+&?")
 _POST = "post of one event"
@@ -92,11 +92,7 @@ def _paths() -> dict[str, str]:
 @click.option("--rounds", type=click.IntRange(1), default=6, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="sqlite", show_default=True)
-@click.option(
-    "--beside",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Another checkout, as that of the release before.",
-)
+@beside_option
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the database goes.")
 def main(
     rows: int,
@@ -109,7 +105,6 @@ def main(
     folder: Path | None,
 ) -> None:
     """Fill a database, serve it with one worker, and ask for one kind of request after the other."""
-    trees = {"here": None} if beside is None else {"here": None, "beside": beside}
     with filled(engine, rows, folder=folder, name="kinds") as (pair, logins), ExitStack() as stack:
         sides = [
             Side(
@@ -118,7 +113,7 @@ def main(
                     serving(pair, logins, log=pair.folder / "log", workers=1, threads=threads, tree=tree)
                 ),
             )
-            for name, tree in trees.items()
+            for name, tree in checkouts(beside).items()
         ]
         _ask(sides, clients=clients, rounds=rounds, seconds=seconds)
     for kind in kinds():

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from logservice.cli.serving import gunicorn_command
 from logservice.store import accounts
 from tests.processes import free_port
@@ -21,6 +23,18 @@ from .processes import children
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+
+#: Measures what is here against another checkout, which serves the same log.
+beside_option = click.option(
+    "--beside",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout, as that of the release before.",
+)
+
+
+def checkouts(beside: Path | None) -> dict[str, Path | None]:
+    """Return the checkouts to serve from, None being this one, each with its name."""
+    return {"here": None} if beside is None else {"here": None, "beside": beside}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def post_fork(_server: Any, worker: Any) -> None:
         try:
             os.sched_setaffinity(0, {processor})
         except OSError as error:
+            worker.processor = None
             worker.log.warning("the worker runs on any processor: %s", error)
 
 

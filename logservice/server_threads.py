@@ -34,8 +34,8 @@ class Threads(Generic[Conn]):
         self._begin = begin
         self._threads = threads
         self._writing_threads = max(1, threads - -(-threads // _LEFT_OF))
-        #: What was begun, and whether it writes.
-        self._begun: dict[Conn, _Begun] = {}
+        #: What was begun.
+        self._begun: dict[Conn, Begun] = {}
         self._readers: deque[_Waiting[Conn]] = deque()
         self._writers: deque[_Waiting[Conn]] = deque()
 
@@ -44,10 +44,14 @@ class Threads(Generic[Conn]):
         (self._writers if writes else self._readers).append(_Waiting(time.monotonic(), conn))
         self.go_on()
 
-    def waited(self, conn: Conn) -> float:
-        """Return for how many seconds a request that was begun had waited for its thread; for any thread."""
-        found = self._begun.get(conn)
-        return found.waited if found is not None else 0.0
+    @property
+    def count(self) -> int:
+        """How many threads there are requests for, at most all of them."""
+        return len(self._begun)
+
+    def of(self, conn: Conn) -> Begun:
+        """Return what there is to know of a request that was begun; for any thread."""
+        return self._begun.get(conn) or Begun(False, time.monotonic())
 
     def end(self, conn: Conn) -> None:
         """Give the thread of a connection that is done to the next one."""
@@ -59,7 +63,7 @@ class Threads(Generic[Conn]):
         while len(self._begun) < self._threads and (queue := self._next()):
             since, conn = queue.popleft()
             # Before it is, for its thread asks for that.
-            self._begun[conn] = _Begun(queue is self._writers, time.monotonic() - since)
+            self._begun[conn] = Begun(queue is self._writers, since)
             try:
                 self._begin(conn)
             except BaseException:
@@ -80,9 +84,11 @@ class Threads(Generic[Conn]):
         return is_late or sum(one.writes for one in self._begun.values()) < self._writing_threads
 
 
-class _Begun(NamedTuple):
+class Begun(NamedTuple):
+    """A request that has a thread: whether it writes, and since when it waited."""
+
     writes: bool
-    waited: float
+    since: float
 
 
 class _Waiting(NamedTuple, Generic[Conn]):

@@ -40,6 +40,7 @@ from .errors import LogServiceError
 from .server_arrivals import Arrivals, Outcome
 from .server_lingering import Lingering
 from .server_threads import Threads, waited_for_thread
+from .server_turns import LOOK_EVERY, Turns
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
@@ -81,6 +82,8 @@ class Worker(ThreadWorker):
         )
         #: Connections whose requests have a thread or wait for one.
         self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
+        #: Whose turn it is to compute, if the worker keeps to one processor.
+        self.turns: Turns | None = None
         #: When it was told to quit.
         self._quit_at: float | None = None
         #: When free memory is to be given back next.
@@ -89,6 +92,8 @@ class Worker(ThreadWorker):
     def init_process(self) -> None:
         """Begin to work, in a process of its own, and without threads so far."""
         _limit_arenas()
+        if getattr(self, "processor", None) is not None:
+            self.turns = Turns()
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -145,12 +150,14 @@ class Worker(ThreadWorker):
         seconds = struct.pack("ll", self.client_timeout, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         self._await(conn, min(HEADERS, self.client_timeout))
-        waited = waited_for_thread.set(self._threads.waited(conn))
-        try:
-            return super().handle(conn)
-        finally:
-            waited_for_thread.reset(waited)
-            self._awaited.pop(conn, None)
+        begun = self._threads.of(conn)
+        with self.turns.taken(begun) if self.turns else contextlib.nullcontext():
+            waited = waited_for_thread.set(time.monotonic() - begun.since)
+            try:
+                return super().handle(conn)
+            finally:
+                waited_for_thread.reset(waited)
+                self._awaited.pop(conn, None)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer a request whose headers are there; its body is read meanwhile."""
@@ -185,13 +192,16 @@ class Worker(ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Wait for clients, but no longer than until one has had its time to close its connection."""
-        limits = [seconds for seconds in (timeout, self._lingering.seconds()) if seconds is not None]
+        look_in = LOOK_EVERY if self.turns and self._threads.count > 1 else None
+        limits = [one for one in (timeout, self._lingering.seconds(), look_in) if one is not None]
         super().wait_for_and_dispatch_events(min(limits, default=None))
         if not self.alive:
             self._arrivals.end_by(time.monotonic() + _STOP_PATIENCE)
         self._arrivals.close_expired(self.poller)
         self._lingering.close_expired(self.poller)
         self._threads.go_on()
+        if self.turns:
+            self.turns.look()
         if self.alive and self.nr_conns >= self.worker_connections:
             self._make_room()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = 30) -> bool:
@@ -16,6 +20,21 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 30) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextmanager
+def on_processors(count: int) -> Iterator[set[int]]:
+    """Have what is started in the block run on so many processors, or on fewer where there are fewer."""
+    # There the service leaves all to the system too, which tests of server_processors show.
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no sched_setaffinity, and nothing is chosen there")
+    every = os.sched_getaffinity(0)
+    found = set(sorted(every)[:count])
+    os.sched_setaffinity(0, found)
+    try:
+        yield found
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def free_port() -> int:

@@ -103,9 +103,10 @@ def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> 
 
 def test_services_in_turn_are_told_with_all_of_their_turns(tmp_path: Path) -> None:
     given = ["1x2", "2x3@any", "--rows", "200", "--rate", "20", "--rounds", "2", "--seconds", "1"]
-    result = CliRunner().invoke(in_turn.main, [*given, "--folder", str(tmp_path)])
+    beside = ["--beside", str(Path(__file__).parent.parent), "--folder", str(tmp_path)]
+    result = CliRunner().invoke(in_turn.main, [*given, *beside])
     assert result.exit_code == 0, result.output
-    for numbers in ("1x2", "2x3@any"):
+    for numbers in ("1x2", "1x2 beside", "2x3@any", "2x3@any beside"):
         assert re.search(
             rf"^{numbers}: can do [\d,]+ requests/s\n"
             r"(  .*\n)*  post   200: .*\n(  .*\n)*  read   200: .*\n(  .*\n)*"

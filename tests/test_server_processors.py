@@ -16,7 +16,7 @@ import pytest
 
 from logservice import server_processors
 from logservice.server_processors import post_fork, pre_fork
-from tests.processes import children, eventually
+from tests.processes import children, eventually, on_processors
 from tests.serving import Service, serving
 
 LOG = logging.getLogger("a log that others leave alone")
@@ -86,8 +86,11 @@ def test_a_processor_that_is_refused_is_told_and_no_harm(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
-    post_fork(None, SimpleNamespace(processor=5, log=LOG))
+    worker = SimpleNamespace(processor=5, log=LOG)
+    post_fork(None, worker)
 
+    # Its requests take no turns, as they do on one processor.
+    assert worker.processor is None
     assert "the worker runs on any processor: [Errno 1] Operation not permitted" in caplog.text
 
 
@@ -120,14 +123,8 @@ def test_a_worker_for_which_somebody_else_chose_is_left_alone(monkeypatch: pytes
 @pytest.fixture
 def two() -> Iterator[set[int]]:
     """Two processors, which are all that what is started here may use; one where there is but one."""
-    # There the service leaves all to the system too, which the tests above show.
-    if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("this system has no sched_setaffinity, and nothing is chosen there")
-    every = os.sched_getaffinity(0)
-    found = set(sorted(every)[:2])
-    os.sched_setaffinity(0, found)
-    yield found
-    os.sched_setaffinity(0, every)
+    with on_processors(2) as found:
+        yield found
 
 
 def processors(service: Service) -> list[set[int]]:

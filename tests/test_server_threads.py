@@ -74,8 +74,10 @@ def test_who_has_waited_too_long_to_be_served_is_begun_by_any_thread(monotonic: 
     begun.threads.go_on()
     assert begun == ["w1", "w2", "w3", "w4"]
     # Which the service is told, or it might do what was begun only to be refused.
-    assert begun.threads.waited("w4") > LONGEST_SECONDS
-    assert [begun.threads.waited(name) for name in ("w1", "w3", "nobody")] == [0, 0, 0]
+    assert monotonic.now - begun.threads.of("w4").since > LONGEST_SECONDS
+    assert begun.threads.of("w1").since == begun.threads.of("w4").since
+    # Nobody's request has only just come.
+    assert begun.threads.of("nobody") == (False, monotonic.now)
 
 
 def test_a_thread_that_could_not_begin_is_not_counted() -> None:

@@ -13,6 +13,8 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -24,8 +26,11 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import TConn
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from logservice import server_worker
+from logservice.server_threads import Begun
+from logservice.server_turns import LOOK_EVERY, Turns
 from logservice.server_worker import Worker
 from tests.processes import children, eventually
 from tests.serving import Service, serving
@@ -424,6 +429,70 @@ def test_who_writes_leaves_a_thread_to_who_reads(
     assert begun == [first.conn, second.conn, reader.conn]
     worker.finish_request(second.conn, answered())
     assert begun == [first.conn, second.conn, reader.conn, third.conn]
+
+
+@pytest.mark.parametrize(("processor", "is_in_turn"), [(0, True), (None, False)])
+def test_requests_compute_in_turn_where_a_worker_keeps_to_one_processor(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, processor: int | None, is_in_turn: bool
+) -> None:
+    monkeypatch.setattr(ThreadWorker, "init_process", lambda _worker: None)
+    monkeypatch.setattr(server_worker, "_limit_arenas", lambda: None)
+    worker.processor = processor
+    worker.init_process()
+    assert (worker.turns is not None) is is_in_turn
+
+
+def test_a_request_waits_for_its_turn(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    worker.turns = turns = Turns()
+    worker.wsgi = ignoring
+    client = connect()
+    client.say(GET)
+    serving_it = threading.Thread(target=worker.handle, args=(client.conn,))
+    with turns.taken(Begun(writes=True, since=time.monotonic())):
+        serving_it.start()
+        assert eventually(lambda: turns.waiting == 1)
+        assert select.select([client.socket], [], [], 0)[0] == []
+    serving_it.join(10)
+    assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
+
+
+def test_who_waits_for_a_turn_begins_beside_who_only_waits(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    worker.turns = turns = Turns()
+    worker.wsgi = ignoring
+    first, second = connect(), connect()
+    for client in (first, second):
+        client.say(GET)
+    serving_it = threading.Thread(target=worker.handle, args=(second.conn,))
+    with turns.taken(Begun(writes=False, since=time.monotonic())):
+        serving_it.start()
+        assert eventually(lambda: turns.waiting == 1)
+        # What the main thread does while nothing comes and this one sleeps.
+        assert eventually(lambda: worker.wait_for_and_dispatch_events(timeout=1) or not turns.waiting)
+        serving_it.join(10)
+        assert second.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
+
+
+def test_turns_are_looked_at_often_while_several_requests_have_threads(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits_for() -> float:
+        found: list[float] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(worker.poller, "select", lambda seconds: found.append(seconds) or [])
+            worker.wait_for_and_dispatch_events(timeout=1)
+        return found.pop()
+
+    worker.turns = Turns()
+    connect().say(GET)
+    assert waits_for() == 1
+    connect().say(GET)
+    assert waits_for() == LOOK_EVERY
+    worker.turns = None
+    assert waits_for() == 1
 
 
 def answered(*, keeps: bool = False) -> Future[bool]:

@@ -10,6 +10,7 @@ import orjson
 from flask import request
 
 from ..errors import InvalidValue
+from ..server_turns import end_turn
 from ..store import records
 from ..store.idempotency import IdempotencyKey
 from ..store.records import Record
@@ -45,6 +46,8 @@ def record(accepted: Sequence[Record], rejected: Sequence[Rejected], key: Idempo
     if rejected:
         store.observer.refused(len(rejected))
     answer = orjson.dumps({"accepted": len(accepted), "rejected": rejected}).decode()
+    # It waits for a commit, made by another thread.
+    end_turn()
     return store.record(accepted, key=key, answer=answer)
 
 

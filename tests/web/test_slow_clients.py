@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.processes import on_processors
 from tests.serving import TOKENS, Service, send, serving
 
 CLIENT_TIMEOUT = 2
@@ -29,10 +30,16 @@ SLOW = {
 }
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module", params=["one", "any"], ids=["on one processor", "on any processor"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of one worker; where that keeps to one processor, its requests take turns."""
+    affinity = str(int(request.param == "one"))
     environ = {"LOGSERVICE_THREADS": str(len(SLOW)), "LOGSERVICE_CLIENT_TIMEOUT": str(CLIENT_TIMEOUT)}
-    with serving(tmp_path_factory.mktemp("slow"), workers=1, environ=environ) as found:
+    environ["LOGSERVICE_CPU_AFFINITY"] = affinity
+    with (
+        on_processors(1),
+        serving(tmp_path_factory.mktemp("slow"), workers=1, environ=environ) as found,
+    ):
         yield found
 
 

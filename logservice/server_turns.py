@@ -1,0 +1,146 @@
+"""Requests of a worker compute in turn, and those that read before those that write.
+
+Where a worker keeps to one processor its threads gain nothing by computing at once: each is done when nearly
+all are, and on the way they take the interpreter and the caches from one another. So a request has its turn,
+from its headers to its answer. Whoever reads waits for the answer with a person behind it; a post that waits
+meanwhile goes into the next commit with others. It gives way for half a second at most, after which it is
+served in the order in which all came, so that who reads cannot keep it out.
+
+A turn ends early where its thread only waits, or would keep others waiting for too long: see `look`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from .server_threads import Begun
+
+#: Seconds after which others may begin beside a request.
+LONGEST = 0.02
+#: Seconds from one look at what a worker does to the next.
+LOOK_EVERY = 0.005
+#: A worker that computes for less than this share of the time waits: for a disk, a server, a client.
+BUSY_SHARE = 0.5
+#: Seconds for which who writes gives way to who reads.
+GIVES_WAY = 0.5
+
+
+class Turns:
+    """Whose turn it is, and who waits for one; for any thread."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._lock = threading.Lock()
+        #: Whose turn it is, and since when.
+        self._turn: Turn | None = None
+        self._begun = 0.0
+        self._readers: deque[_Waiting] = deque()
+        self._writers: deque[_Waiting] = deque()
+        #: When it was looked at last, and for how long the process had computed.
+        self._looked, self._computed = 0.0, 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return len(self._readers) + len(self._writers)
+
+    @contextmanager
+    def taken(self, begun: Begun) -> Iterator[None]:
+        """Wait for the turn of a request, and have it in the block."""
+        turn = Turn(self)
+        self._take(turn, begun)
+        token = _turn.set(turn)
+        try:
+            yield
+        finally:
+            _turn.reset(token)
+            turn.end()
+
+    def look(self) -> None:
+        """Let the next one begin, where whose turn it is only waits or takes long; to be called often.
+
+        Whether it waits is told by the processor time of the whole process, which is little then.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return
+        computed = time.process_time()
+        waits = computed - self._computed < BUSY_SHARE * (now - self._looked)
+        # Who has begun since the last look was not there for all of that time.
+        latest = max(self._looked, now - LONGEST) if waits else now - LONGEST
+        with self._lock:
+            if self._turn is not None and self._begun <= latest:
+                self._next()
+        self._looked, self._computed = now, computed
+
+    def end(self, turn: Turn) -> None:
+        """Let the next one begin, if it is still the turn of this one."""
+        with self._lock:
+            if self._turn is turn:
+                self._next()
+
+    def _take(self, turn: Turn, begun: Begun) -> None:
+        with self._lock:
+            if self._turn is None:
+                self._begin(turn)
+                return
+            ready = threading.Lock()
+            ready.acquire()
+            queue = self._writers if begun.writes else self._readers
+            queue.append(_Waiting(begun.since, turn, ready))
+        ready.acquire()
+
+    def _next(self) -> None:
+        queue = self._queue()
+        if queue:
+            waiting = queue.popleft()
+            self._begin(waiting.turn)
+            waiting.ready.release()
+        else:
+            self._turn = None
+
+    def _begin(self, turn: Turn) -> None:
+        self._turn, self._begun = turn, time.monotonic()
+
+    def _queue(self) -> deque[_Waiting]:
+        """Return the queue whose first is next, which is empty if nobody waits."""
+        if not self._writers or not self._readers:
+            return self._writers or self._readers
+        since = self._writers[0].since
+        is_due = time.monotonic() - since > GIVES_WAY and since < self._readers[0].since
+        return self._writers if is_due else self._readers
+
+
+class Turn:
+    """The turn of one request."""
+
+    def __init__(self, turns: Turns) -> None:
+        """Belong to the turns of a worker."""
+        self._turns = turns
+
+    def end(self) -> None:
+        """Let others compute, which may be told again."""
+        self._turns.end(self)
+
+
+class _Waiting(NamedTuple):
+    since: float
+    turn: Turn
+    #: Locked until its turn has come.
+    ready: threading.Lock
+
+
+_turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
+
+
+def end_turn() -> None:
+    """Let others compute: the request of this thread, if it has a turn, is about to wait."""
+    turn = _turn.get()
+    if turn is not None:
+        turn.end()
