@@ -104,8 +104,11 @@ def requires_key(view: View) -> View:
 
 
 def _hint() -> str:
-    """Return what helps somebody who sent an API key, which nobody else is told of."""
-    if not bearer(request).startswith("sk-"):
+    """Return what helps somebody who sent nothing, or an API key, which nobody else is told of."""
+    credential = bearer(request)
+    if not credential and not asks_host():
+        return ", in the header Authorization: Bearer TOKEN"
+    if not credential.startswith("sk-"):
         return ""
     # Behind a proxy that takes a prefix away too.
     path = url_for("logservice.public.logs")

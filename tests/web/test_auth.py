@@ -61,6 +61,13 @@ def test_without_any_issued_credential_nobody_enters(make_app) -> None:
         assert (UNKNOWN if path == KEY_ROUTE else "access token") in answer.text
 
 
+def test_who_sends_no_token_is_told_how(client: FlaskClient) -> None:
+    how = "in the header Authorization: Bearer TOKEN"
+    for headers in ({}, {"Authorization": " "}, {"X-Api-Key": "other"}):
+        assert assert_error(client.get("/api/log/", headers=headers), 401, "access token").endswith(how)
+    assert "header" not in assert_error(client.get("/api/log/", headers=bearer("other")), 401, "access token")
+
+
 def test_who_sends_a_key_instead_of_a_token_is_told_where_it_belongs(client: FlaskClient) -> None:
     for method, path in [route for route in CLOSED if route[1] not in (KEY_ROUTE, "/v1/traces")]:
         for headers in (bearer(ALICE_KEY), {"Authorization": "sk-nobody-has-this-key"}):
