@@ -13,6 +13,7 @@ from gunicorn.glogging import Logger
 
 from .environ import CLIENT, REQUEST_ID, ROUTE
 from .masking import mask, mask_line, mask_path, one_entry
+from .server_threads import waited_to_begin
 
 TEXT_FORMAT = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms "%(a)s" %(id)s'
 #: How `access_log_format` says that each line is a JSON object.
@@ -90,7 +91,7 @@ def _entry(resp: Any, environ: Any, request_time: timedelta) -> dict[str, Any]:
         "route": environ.get(ROUTE),
         "status": int(str(resp.status).partition(" ")[0]),
         "bytes": resp.sent,
-        "duration_ms": request_time // timedelta(milliseconds=1),
+        "duration_ms": (request_time + timedelta(seconds=waited_to_begin.get())) // timedelta(milliseconds=1),
         "user_agent": mask_line(environ.get("HTTP_USER_AGENT", "-")),
     }
 

@@ -14,8 +14,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 Conn = TypeVar("Conn")
 
-#: For how many seconds the request of this thread waited for it, once it could be begun.
-waited_for_thread: ContextVar[float] = ContextVar("waited_for_thread", default=0.0)
+#: For how many seconds the request of this thread waited, for it and for its turn, once it could be begun.
+waited_to_begin: ContextVar[float] = ContextVar("waited_to_begin", default=0.0)
 
 #: Seconds that a request may wait for a thread; then one is there only to refuse it.
 LONGEST_SECONDS = 2.0

@@ -1,12 +1,13 @@
 """Requests of a worker compute in turn, and those that read before those that write.
 
-Where a worker keeps to one processor its threads gain nothing by computing at once: each is done when nearly
-all are, and on the way they take the interpreter and the caches from one another. So a request has its turn,
-from its headers to its answer. Whoever reads waits for the answer with a person behind it; a post that waits
-meanwhile goes into the next commit with others. It gives way for half a second at most, after which it is
-served in the order in which all came, so that who reads cannot keep it out.
+Where a worker keeps to one processor, and the database computes in it, its threads gain nothing by computing
+at once: each is done when nearly all are, and on the way they take the interpreter and the caches from one
+another. So a request has its turn, from its headers to its answer. Whoever reads waits for the answer with a
+person behind it; a post that waits meanwhile goes into the next commit with others. It gives way for half a
+second at most, after which it is served in the order in which all came: who reads cannot keep it out.
 
-A turn ends early where its thread only waits, or would keep others waiting for too long: see `look`.
+A turn ends early where its request waits, for a commit or the rest of a body, and where it would keep others
+waiting for too long: see `look`. What is left of such a request is computed beside the next one.
 """
 
 from __future__ import annotations
@@ -25,21 +26,25 @@ from .server_threads import Begun
 LONGEST = 0.02
 #: Seconds from one look at what a worker does to the next.
 LOOK_EVERY = 0.005
-#: A worker that computes for less than this share of the time waits: for a disk, a server, a client.
+#: A worker that computes for less than this share of the time waits, for a disk or a client; or others have
+#: its processor, and then it does no harm to let the next one begin.
 BUSY_SHARE = 0.5
 #: Seconds for which who writes gives way to who reads.
 GIVES_WAY = 0.5
+#: Seconds from one time that who waits asks whether there are turns at all to the next.
+_ASK_EVERY = 0.1
 
 
 class Turns:
-    """Whose turn it is, and who waits for one; for any thread."""
+    """Whose turn it is, and who waits for one; for any thread, but for `look`."""
 
     def __init__(self) -> None:
         """Begin with nobody."""
         self._lock = threading.Lock()
         #: Whose turn it is, and since when.
         self._turn: Turn | None = None
-        self._begun = 0.0
+        self._since = 0.0
+        self._is_over = False
         self._readers: deque[_Waiting] = deque()
         self._writers: deque[_Waiting] = deque()
         #: When it was looked at last, and for how long the process had computed.
@@ -50,22 +55,28 @@ class Turns:
         """How many requests wait for their turn."""
         return len(self._readers) + len(self._writers)
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is anybody's turn."""
+        return self._turn is not None
+
     @contextmanager
     def taken(self, begun: Begun) -> Iterator[None]:
         """Wait for the turn of a request, and have it in the block."""
         turn = Turn(self)
         self._take(turn, begun)
-        token = _turn.set(turn)
+        token = current_turn.set(turn)
         try:
             yield
         finally:
-            _turn.reset(token)
             turn.end()
+            current_turn.reset(token)
 
     def look(self) -> None:
-        """Let the next one begin, where whose turn it is only waits or takes long; to be called often.
+        """Let the next one begin, where whose turn it is only waits or takes long.
 
-        Whether it waits is told by the processor time of the whole process, which is little then.
+        To be called often, by one thread. Whether it waits is told by the processor time of the process,
+        which is little then.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY:
@@ -75,9 +86,13 @@ class Turns:
         # Who has begun since the last look was not there for all of that time.
         latest = max(self._looked, now - LONGEST) if waits else now - LONGEST
         with self._lock:
-            if self._turn is not None and self._begun <= latest:
+            if self._turn is not None and self._since <= latest:
                 self._next()
         self._looked, self._computed = now, computed
+
+    def stop(self) -> None:
+        """Have all compute at once from now on, for nobody looks any more."""
+        self._is_over = True
 
     def end(self, turn: Turn) -> None:
         """Let the next one begin, if it is still the turn of this one."""
@@ -87,14 +102,15 @@ class Turns:
 
     def _take(self, turn: Turn, begun: Begun) -> None:
         with self._lock:
-            if self._turn is None:
+            if self._turn is None or self._is_over:
                 self._begin(turn)
                 return
             ready = threading.Lock()
             ready.acquire()
             queue = self._writers if begun.writes else self._readers
             queue.append(_Waiting(begun.since, turn, ready))
-        ready.acquire()
+        while not (ready.acquire(timeout=_ASK_EVERY) or self._is_over):
+            pass
 
     def _next(self) -> None:
         queue = self._queue()
@@ -106,7 +122,7 @@ class Turns:
             self._turn = None
 
     def _begin(self, turn: Turn) -> None:
-        self._turn, self._begun = turn, time.monotonic()
+        self._turn, self._since = turn, time.monotonic()
 
     def _queue(self) -> deque[_Waiting]:
         """Return the queue whose first is next, which is empty if nobody waits."""
@@ -125,7 +141,7 @@ class Turn:
         self._turns = turns
 
     def end(self) -> None:
-        """Let others compute, which may be told again."""
+        """Let others compute; nothing comes of it where its turn is over."""
         self._turns.end(self)
 
 
@@ -136,11 +152,12 @@ class _Waiting(NamedTuple):
     ready: threading.Lock
 
 
-_turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
+#: That of the request of this thread, if it takes turns; it may be over.
+current_turn: ContextVar[Turn | None] = ContextVar("current_turn", default=None)
 
 
 def end_turn() -> None:
     """Let others compute: the request of this thread, if it has a turn, is about to wait."""
-    turn = _turn.get()
+    turn = current_turn.get()
     if turn is not None:
         turn.end()

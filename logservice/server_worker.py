@@ -7,6 +7,7 @@ grace period, in which no other master can start.
 
 All workers wait for connections on the same socket; here a new one goes to a worker that has few. It gets a
 thread once the headers of a request are there, and requests that write leave some threads to those that read.
+On one processor they compute in turn.
 One that is over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
@@ -19,8 +20,6 @@ An application that cannot start says why in one line, where gunicorn prints a t
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import gc
 import socket
 import struct
@@ -32,15 +31,17 @@ from itertools import islice, takewhile
 from typing import Any
 
 from gunicorn.errors import AppImportError
-from gunicorn.http.errors import LimitRequestHeaders, ParseException
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from . import server_bodies as bodies
 from . import server_headers as headers
+from . import server_memory
 from .errors import LogServiceError
 from .server_arrivals import Arrivals, Outcome
 from .server_lingering import Lingering
-from .server_threads import Threads, waited_for_thread
-from .server_turns import LOOK_EVERY, Turns
+from .server_threads import Threads, waited_to_begin
+from .server_turns import LOOK_EVERY, Turns, end_turn
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
 HEADERS = 10
@@ -56,9 +57,6 @@ _TOLD_TWICE = 0.5
 _APART = 2
 #: Seconds from one time that free memory is given back to the next.
 _TRIM_EVERY = 30
-#: How many pools of memory glibc has for all threads, by itself up to eight for each processor (mallopt(3)).
-_ARENAS, _M_ARENA_MAX = 4, -8
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 #: Seconds that a worker leaves a new connection to others, for each that it has itself, and at most.
 _LEAVE, _LEAVE_MOST = 0.0002, 0.002
 
@@ -68,6 +66,8 @@ class Worker(ThreadWorker):
 
     #: Seconds for a body behind its headers, and for each part of an answer to be taken.
     client_timeout = 60
+    #: The one that it keeps to, if it does: server_processors.
+    processor: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin without clients."""
@@ -81,9 +81,10 @@ class Worker(ThreadWorker):
             Outcome(self._begin, self._refuse, self._hang_up), seconds=min(HEADERS, self.client_timeout)
         )
         #: Connections whose requests have a thread or wait for one.
-        self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
-        #: Whose turn it is to compute, if the worker keeps to one processor.
+        self._threads: Threads[TConn] = Threads(self._submit, threads=self.cfg.threads)
+        #: Whose turn it is to compute, if they take turns, and whether any thread may want one since.
         self.turns: Turns | None = None
+        self._may_want = False
         #: When it was told to quit.
         self._quit_at: float | None = None
         #: When free memory is to be given back next.
@@ -91,9 +92,7 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         """Begin to work, in a process of its own, and without threads so far."""
-        _limit_arenas()
-        if getattr(self, "processor", None) is not None:
-            self.turns = Turns()
+        server_memory.limit_arenas()
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -103,6 +102,8 @@ class Worker(ThreadWorker):
         except LogServiceError as error:
             self._let_others_fail()
             raise AppImportError(str(error)) from None
+        if self.processor is not None and _computes_here(self.wsgi):
+            self.turns = Turns()
         # All of it stays for as long as the worker does.
         gc.collect()
         gc.freeze()
@@ -117,6 +118,14 @@ class Worker(ThreadWorker):
             time.sleep(0.1)
         if not self.alive:
             sys.exit(0)
+
+    def run(self) -> None:
+        """Serve until it is told to stop; what threads are at then is not kept waiting for its turn."""
+        try:
+            super().run()
+        finally:
+            if self.turns:
+                self.turns.stop()
 
     def accept(self, *args: Any) -> None:
         """Accept a new connection, unless a worker that has fewer was quicker.
@@ -137,6 +146,10 @@ class Worker(ThreadWorker):
         conn.data_ready = True
         self._threads.add(conn, writes=writes)
 
+    def _submit(self, conn: TConn) -> None:
+        self._may_want = True
+        super().enqueue_req(conn)
+
     def _refuse(self, conn: TConn) -> None:
         self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they have no end"))
         self._hang_up(conn)
@@ -152,18 +165,22 @@ class Worker(ThreadWorker):
         self._await(conn, min(HEADERS, self.client_timeout))
         begun = self._threads.of(conn)
         with self.turns.taken(begun) if self.turns else contextlib.nullcontext():
-            waited = waited_for_thread.set(time.monotonic() - begun.since)
+            waited = waited_to_begin.set(time.monotonic() - begun.since)
+            # It has not been the client's time so far.
+            self._await(conn, min(HEADERS, self.client_timeout))
             try:
                 return super().handle(conn)
             finally:
-                waited_for_thread.reset(waited)
+                waited_to_begin.reset(waited)
                 self._awaited.pop(conn, None)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer a request whose headers are there; its body is read meanwhile."""
-        req.body.reader = _Reader(req.body.reader)
+        req.body.reader = bodies.BodyReader(req.body.reader)
         self._await(conn, self.client_timeout, is_body=True)
-        req.should_close = partial(_should_close, req, conn)
+        if self.turns and not bodies.is_there(conn):
+            end_turn()
+        req.should_close = partial(bodies.should_close, req, conn)
         try:
             return super().handle_request(req, conn)
         finally:
@@ -176,7 +193,7 @@ class Worker(ThreadWorker):
         Gunicorn has a thread wait for the rest of that, as long as a byte comes now and then.
         """
         parser: Any = conn.parser
-        if not (keepalive and _is_there(conn)):
+        if not (keepalive and bodies.is_there(conn)):
             return False
         # All of it is there: nobody waits, however long it is.
         return bool(parser.finish_body(deadline=time.monotonic() + 1, max_bytes=sys.maxsize))
@@ -191,8 +208,11 @@ class Worker(ThreadWorker):
             super().finish_request(conn, fs)
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
-        """Wait for clients, but no longer than until one has had its time to close its connection."""
-        look_in = LOOK_EVERY if self.turns and self._threads.count > 1 else None
+        """Wait for clients, but no longer than until one has had its time to close its connection.
+
+        Nor for long while somebody may wait for a turn.
+        """
+        look_in = LOOK_EVERY if self._is_turn_wanted() else None
         limits = [one for one in (timeout, self._lingering.seconds(), look_in) if one is not None]
         super().wait_for_and_dispatch_events(min(limits, default=None))
         if not self.alive:
@@ -204,6 +224,14 @@ class Worker(ThreadWorker):
             self.turns.look()
         if self.alive and self.nr_conns >= self.worker_connections:
             self._make_room()
+
+    def _is_turn_wanted(self) -> bool:
+        """Whether one request may wait for the turn of another, where they take turns.
+
+        A thread that was just given a request may not have asked for its turn so far.
+        """
+        may_want, self._may_want = self._may_want, False
+        return self.turns is not None and self._threads.count > 1 and (may_want or self.turns.is_taken)
 
     def _make_room(self) -> None:
         """Close some connections on which nothing happens, first those that have not asked for anything."""
@@ -218,7 +246,7 @@ class Worker(ThreadWorker):
             self.murder_keepalived()
 
     def notify(self) -> None:
-        """Tell gunicorn that this worker lives, as its main thread does every second; see who is late.
+        """Tell gunicorn that this worker lives, as its main thread does each second or more; see who is late.
 
         And give back free memory when that is due.
         """
@@ -226,11 +254,11 @@ class Worker(ThreadWorker):
         now = time.monotonic()
         if now >= self._trim_due:
             self._trim_due = now + _TRIM_EVERY
-            _trim_memory()
+            server_memory.trim()
         for conn, (deadline, is_body) in list(self._awaited.items()):
             if now >= deadline:
                 self._awaited.pop(conn, None)
-                if not (is_body and _is_there(conn)):
+                if not (is_body and bodies.is_there(conn)):
                     _stop_reading(conn.sock)
 
     def handle_quit(self, sig: int, frame: Any) -> None:
@@ -263,78 +291,15 @@ class Worker(ThreadWorker):
         self._awaited[conn] = (time.monotonic() + seconds, is_body)
 
 
-class _Reader:
-    """Reads a body as gunicorn's reader does; chunks that are none end it, as if the client had hung up.
-
-    Gunicorn's own errors for them mean nothing to an application, which would take them for its own mistakes.
-    And where a client hangs up, or is late, gunicorn counts what it has asked for as read: the rest, if it
-    comes, would be the next request.
-    """
-
-    def __init__(self, reader: Any) -> None:
-        #: Gunicorn's own.
-        self.inner = reader
-        self._is_over = False
-
-    def read(self, size: int) -> bytes:
-        if self._is_over:
-            return b""
-        left = getattr(self.inner, "length", None)
-        try:
-            content: bytes = self.inner.read(size)
-        except ParseException as error:
-            raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
-        if left is not None:
-            self.inner.length = left - len(content)
-            self._is_over = len(content) < min(left, size)
-        return content
+def _computes_here(app: Any) -> bool:
+    """Whether an application is a log whose database computes in this process, as SQLite does."""
+    state = getattr(app, "extensions", {}).get("logservice")
+    return state is not None and bool(state.store.computes_here)
 
 
 def _is_idle(conn: TConn, latest: float) -> bool:
     """Whether nothing has come over a kept connection, whose time is over by then."""
     return conn.timeout is not None and conn.timeout <= latest and headers.look(conn.sock) == b""
-
-
-def _should_close(req: Any, conn: TConn) -> bool:
-    """Whether a connection ends with an answer, which says so; gunicorn asks before it and after it.
-
-    It ends too where the rest of the body is not there: a client that was told otherwise would send its next
-    request, and find the connection closed. What was said before an answer holds after it.
-    """
-    if not _is_there(conn):
-        req.force_close()
-    return bool(type(req).should_close(req))
-
-
-def _is_there(conn: TConn) -> bool:
-    """Whether the body of a request was read to its end, or lies there to the end of its length.
-
-    No more of it can be seen than the longest headers, and nobody looks whether chunks are there.
-    """
-    parser: Any = conn.parser
-    if parser.mesg.body.failed:
-        return False
-    reader = parser.mesg.body.reader.inner
-    left = getattr(reader, "length", None)
-    if left is None:
-        return getattr(reader, "parser", ...) is None
-    return not left or left <= len(parser.unreader.buf.getvalue()) + len(headers.look(conn.sock) or b"")
-
-
-def _limit_arenas() -> None:
-    """Have threads share memory: what one has freed another can use."""
-    if _LIBC is not None and hasattr(_LIBC, "mallopt"):
-        _LIBC.mallopt(_M_ARENA_MAX, _ARENAS)
-
-
-def _trim_memory() -> None:
-    """Give the pages that hold nothing back to the system: malloc_trim(3), some milliseconds without the GIL.
-
-    By itself glibc, which has memory for each thread, gives back only what is free at the end of it.
-    """
-    # Other C libraries have no such function.
-    if _LIBC is not None and hasattr(_LIBC, "malloc_trim"):
-        _LIBC.malloc_trim(ctypes.c_size_t(0))
 
 
 def _stop_reading(sock: socket.socket) -> None:

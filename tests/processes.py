@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+# By themselves, for tests that set what `time.monotonic` says.
+from time import monotonic, sleep
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = 30) -> bool:
     """Return whether something comes to hold within some seconds."""
-    deadline = time.monotonic() + seconds
+    deadline = monotonic() + seconds
     while not holds():
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        sleep(0.05)
     return True
 
 
 @contextmanager
-def on_processors(count: int) -> Iterator[set[int]]:
-    """Have what is started in the block run on so many processors, or on fewer where there are fewer."""
-    # There the service leaves all to the system too, which tests of server_processors show.
+def on_processors(count: int) -> Iterator[set[int] | None]:
+    """Have what is started in the block run on so many processors, or on fewer where there are fewer.
+
+    None where the system has no way to say so.
+    """
     if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("this system has no sched_setaffinity, and nothing is chosen there")
+        yield None
+        return
     every = os.sched_getaffinity(0)
     found = set(sorted(every)[:count])
     os.sched_setaffinity(0, found)

@@ -123,7 +123,10 @@ def test_a_worker_for_which_somebody_else_chose_is_left_alone(monkeypatch: pytes
 @pytest.fixture
 def two() -> Iterator[set[int]]:
     """Two processors, which are all that what is started here may use; one where there is but one."""
+    # There the service leaves all to the system too, which the tests above show.
     with on_processors(2) as found:
+        if found is None:
+            pytest.skip("this system has no sched_setaffinity, and nothing is chosen there")
         yield found
 
 
@@ -156,6 +159,22 @@ def test_all_threads_of_a_worker_run_on_one_processor_and_each_worker_on_its_own
         os.kill(first, signal.SIGKILL)
         assert eventually(lambda: len(set(children(service.process.pid)) - {first}) == 2)
         assert eventually(are_spread)
+
+
+@pytest.mark.parametrize(
+    ("affinity", "are_in_turn"),
+    [("1", True), ("0", False)],
+    ids=["on one processor", "on any processor"],
+)
+def test_requests_compute_in_turn_on_one_processor_where_the_database_computes_too(
+    tmp_path: Path, two: set[int], db_url: str, engine_name: str, affinity: str, are_in_turn: bool
+) -> None:
+    environ = {"LOGSERVICE_CPU_AFFINITY": affinity}
+    with serving(
+        tmp_path, workers=2, environ=environ, url=db_url, app="tests.telling:create_app()"
+    ) as service:
+        found = [service.get("/turn")["is_taken"] for _ in range(5)]
+    assert found == [are_in_turn and engine_name == "sqlite"] * 5
 
 
 def test_workers_run_anywhere_if_they_are_told_to(tmp_path: Path, two: set[int]) -> None:

@@ -89,23 +89,26 @@ def test_one_computes_at_a_time_and_who_reads_comes_first(requests: Requests) ->
     assert requests.begun[6:] == ["r4"]
 
 
+@pytest.mark.parametrize(
+    ("writer", "reader", "begins"),
+    [
+        # Milliseconds before now at which each came, where who writes gives way for 500.
+        (400, 300, "r"),
+        (400, 450, "r"),
+        (600, 300, "w"),
+        (600, 550, "w"),
+        (600, 700, "r"),
+    ],
+)
 def test_who_writes_gives_way_for_so_long_and_is_served_as_it_came_then(
-    requests: Requests, clocks: SimpleNamespace
+    requests: Requests, clocks: SimpleNamespace, writer: int, reader: int, begins: str
 ) -> None:
-    came = clocks.monotonic
-    requests.come("r1")
-    requests.come("r2 w1", since=came)
-    requests.come("r3", since=came + GIVES_WAY)
-    clocks.monotonic += GIVES_WAY
-    requests.come("w2")
-    # It has come later than the first, and has not waited for longer than that.
-    requests.end("r1")
-    assert requests.begun == ["r1", "r2"]
-    clocks.monotonic += 0.001
-    requests.end("r2")
-    assert requests.begun == ["r1", "r2", "w1"]
-    requests.end("w1", "r3")
-    assert requests.begun == ["r1", "r2", "w1", "r3", "w2"]
+    assert GIVES_WAY == 0.5
+    requests.come("first")
+    requests.come("w", since=clocks.monotonic - writer / 1000)
+    requests.come("r", since=clocks.monotonic - reader / 1000)
+    requests.end("first")
+    assert requests.begun == ["first", begins]
 
 
 def test_a_turn_ends_before_its_request_and_is_no_other_s(requests: Requests) -> None:
@@ -168,3 +171,12 @@ def test_whose_turn_was_given_up_while_nobody_waited_keeps_nobody_out(requests: 
     requests.look_after(LONGEST * 1.1, computing=1)
     requests.come("r2 r3")
     assert requests.begun == ["r1", "r2"]
+
+
+def test_once_it_is_stopped_all_compute_at_once(requests: Requests) -> None:
+    requests.come("r1 r2 w1")
+    requests.turns.stop()
+    assert eventually(lambda: len(requests.begun) == 3)
+    # Nor does anybody else wait.
+    with requests.turns.taken(Begun(writes=True, since=0)):
+        pass

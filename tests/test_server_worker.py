@@ -28,8 +28,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from logservice import server_worker
-from logservice.server_threads import Begun
+from logservice.server_threads import Begun, waited_to_begin
 from logservice.server_turns import LOOK_EVERY, Turns
 from logservice.server_worker import Worker
 from tests.processes import children, eventually
@@ -59,6 +58,28 @@ def test_a_worker_whose_master_is_gone_stops_as_at_a_sigterm(goes_on: bool) -> N
     with closing(worker.tmp):
         assert worker.is_parent_alive() is goes_on
         assert worker.alive is goes_on
+
+
+@pytest.mark.parametrize(
+    ("processor", "extensions", "are_in_turn"),
+    [
+        (0, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=True))}, True),
+        (0, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=False))}, False),
+        (None, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=True))}, False),
+        (0, {}, False),
+        (0, None, False),
+    ],
+    ids=["in turn", "a server computes", "on any processor", "no log", "no Flask"],
+)
+def test_requests_compute_in_turn_on_one_processor_alone(
+    worker: Worker, processor: int | None, extensions: dict[str, Any] | None, are_in_turn: bool
+) -> None:
+    loaded = SimpleNamespace() if extensions is None else SimpleNamespace(extensions=extensions)
+    worker.app = SimpleNamespace(wsgi=lambda: loaded)
+    worker.processor = processor
+    worker.load_wsgi()
+    gc.unfreeze()
+    assert (worker.turns is not None) is are_in_turn
 
 
 def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
@@ -431,17 +452,6 @@ def test_who_writes_leaves_a_thread_to_who_reads(
     assert begun == [first.conn, second.conn, reader.conn, third.conn]
 
 
-@pytest.mark.parametrize(("processor", "is_in_turn"), [(0, True), (None, False)])
-def test_requests_compute_in_turn_where_a_worker_keeps_to_one_processor(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, processor: int | None, is_in_turn: bool
-) -> None:
-    monkeypatch.setattr(ThreadWorker, "init_process", lambda _worker: None)
-    monkeypatch.setattr(server_worker, "_limit_arenas", lambda: None)
-    worker.processor = processor
-    worker.init_process()
-    assert (worker.turns is not None) is is_in_turn
-
-
 def test_a_request_waits_for_its_turn(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client]
 ) -> None:
@@ -449,7 +459,7 @@ def test_a_request_waits_for_its_turn(
     worker.wsgi = ignoring
     client = connect()
     client.say(GET)
-    serving_it = threading.Thread(target=worker.handle, args=(client.conn,))
+    serving_it = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
     with turns.taken(Begun(writes=True, since=time.monotonic())):
         serving_it.start()
         assert eventually(lambda: turns.waiting == 1)
@@ -458,7 +468,7 @@ def test_a_request_waits_for_its_turn(
     assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
-def test_who_waits_for_a_turn_begins_beside_who_only_waits(
+def test_who_waits_for_a_turn_begins_beside_who_keeps_it(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client]
 ) -> None:
     worker.turns = turns = Turns()
@@ -466,17 +476,17 @@ def test_who_waits_for_a_turn_begins_beside_who_only_waits(
     first, second = connect(), connect()
     for client in (first, second):
         client.say(GET)
-    serving_it = threading.Thread(target=worker.handle, args=(second.conn,))
+    serving_it = threading.Thread(target=worker.handle, args=(second.conn,), daemon=True)
     with turns.taken(Begun(writes=False, since=time.monotonic())):
         serving_it.start()
         assert eventually(lambda: turns.waiting == 1)
-        # What the main thread does while nothing comes and this one sleeps.
+        # The main thread looks, while nothing comes.
         assert eventually(lambda: worker.wait_for_and_dispatch_events(timeout=1) or not turns.waiting)
         serving_it.join(10)
         assert second.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
-def test_turns_are_looked_at_often_while_several_requests_have_threads(
+def test_turns_are_looked_at_often_while_somebody_may_wait_for_one(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def waits_for() -> float:
@@ -490,9 +500,73 @@ def test_turns_are_looked_at_often_while_several_requests_have_threads(
     connect().say(GET)
     assert waits_for() == 1
     connect().say(GET)
-    assert waits_for() == LOOK_EVERY
+    # Its thread may not have asked for a turn so far.
+    assert [waits_for(), waits_for()] == [LOOK_EVERY, 1]
+    with worker.turns.taken(Begun(writes=False, since=time.monotonic())):
+        assert waits_for() == LOOK_EVERY
     worker.turns = None
+    connect().say(GET)
     assert waits_for() == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[1,2]"], ids=["without its body", "with it"])
+def test_a_request_whose_body_is_not_there_has_no_turn(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], body: bytes
+) -> None:
+    def telling(_environ: Any, start_response: Any) -> list[bytes]:
+        found.append(worker.turns.is_taken)
+        start_response("204 No Content", [])
+        return []
+
+    found: list[bool] = []
+    worker.turns = Turns()
+    worker.wsgi = telling
+    client = connect()
+    client.say(POST + b"Content-Length: 5\r\n\r\n" + body)
+    worker.handle(client.conn)
+    assert found == [bool(body)]
+
+
+def test_a_worker_that_has_ended_keeps_nobody_waiting_for_a_turn(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quit_at_once(_worker: Worker) -> None:
+        sys.exit(0)
+
+    worker.turns = turns = Turns()
+    worker.wsgi = ignoring
+    client = connect()
+    client.say(GET)
+    serving_it = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
+    with turns.taken(Begun(writes=False, since=time.monotonic())):
+        serving_it.start()
+        assert eventually(lambda: turns.waiting == 1)
+        monkeypatch.setattr(ThreadWorker, "run", quit_at_once)
+        with pytest.raises(SystemExit):
+            worker.run()
+        serving_it.join(10)
+        assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
+
+
+def test_a_line_of_the_log_counts_how_long_a_request_waited_for_its_turn(
+    worker: Worker, begun: list[TConn], connect: Callable[[], Client], monotonic: SimpleNamespace
+) -> None:
+    def telling(_environ: Any, start_response: Any) -> list[bytes]:
+        found.append(waited_to_begin.get())
+        return ignoring(_environ, start_response)
+
+    found: list[float] = []
+    worker.turns = turns = Turns()
+    worker.wsgi = telling
+    client = connect()
+    client.say(GET)
+    serving_it = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
+    with turns.taken(Begun(writes=False, since=monotonic.now)):
+        serving_it.start()
+        assert eventually(lambda: turns.waiting == 1)
+        monotonic.now += 0.25
+    serving_it.join(10)
+    assert found == [0.25]
 
 
 def answered(*, keeps: bool = False) -> Future[bool]:

@@ -85,6 +85,11 @@ class LogStore(Readings):
         self._ready = False
         forks.watch(self)
 
+    @property
+    def computes_here(self) -> bool:
+        """Whether statements are computed in this process, as SQLite's are, rather than by a server."""
+        return self.dialect.one_writer
+
     # -- life ----------------------------------------------------------------------------------------------
 
     def create(self, *, partitioned: bool = False) -> None:

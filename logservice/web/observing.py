@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, has_request_context, request
 
 from ..environ import CLIENT, REQUEST_ID, ROUTE
 from ..masking import mask
+from ..server_threads import waited_to_begin
 from .auth import client_address
 from .state import current_state
 
@@ -47,7 +48,8 @@ def naming_requests(record: logging.LogRecord) -> bool:
 
 def _begin() -> None:
     request_id()
-    request.environ.setdefault(_BEGAN, perf_counter())
+    # For its client it began when it came.
+    request.environ.setdefault(_BEGAN, perf_counter() - waited_to_begin.get())
 
 
 def _finish(response: Response) -> Response:

@@ -19,7 +19,7 @@ from typing import Any
 from flask import Flask, request
 
 from ..server_threads import LONGEST_SECONDS as LONGEST_SECONDS
-from ..server_threads import waited_for_thread
+from ..server_threads import waited_to_begin
 from .responses import ApiError
 
 _MESSAGE = "too many requests are waiting; try again"
@@ -41,7 +41,7 @@ def _refuse_late(ready: float) -> None:
         return
     since_ready = time.monotonic() - ready
     since_last_byte = waited(request.environ.get("gunicorn.socket"))
-    if min(max(since_last_byte, waited_for_thread.get()), since_ready) > LONGEST_SECONDS:
+    if min(max(since_last_byte, waited_to_begin.get()), since_ready) > LONGEST_SECONDS:
         raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
 
 

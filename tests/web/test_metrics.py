@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from logservice import LogService, Principal
+from logservice.server_threads import waited_to_begin
 from logservice.store.log_types import NAMES
 from logservice.store.retention import Purge
 from logservice.store.store import LogStore
@@ -118,6 +119,16 @@ def test_an_export_is_counted_when_it_has_ended(client: FlaskClient) -> None:
     assert answer.data
     answer.close()
     assert value(scrape(client), "http_request_duration_seconds_count", **count) == 1
+
+
+def test_the_duration_of_a_request_begins_when_it_came(client: FlaskClient) -> None:
+    token = waited_to_begin.set(1.5)
+    try:
+        client.get("/api/log/stat", headers=ROOT)
+    finally:
+        waited_to_begin.reset(token)
+    labels = {"route": "/api/log/stat", "method": "GET"}
+    assert value(scrape(client), "http_request_duration_seconds_sum", **labels) > 1.5
 
 
 def test_events_are_counted_once_they_are_stored_or_refused(app: Flask, client: FlaskClient) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from flask.testing import FlaskClient
 
-from logservice.server_threads import waited_for_thread
+from logservice.server_threads import waited_to_begin
 from logservice.store.store import LogStore
 from logservice.web import queueing
 from tests.answers import assert_error, assert_ok
@@ -66,11 +66,11 @@ def test_who_waited_too_long_for_a_thread_while_a_body_came_is_told_to_come_back
     monkeypatch.setattr(queueing, "waited", lambda _connection: 0.0)
     environ = {"gunicorn.socket": connection}
     assert_ok(client.post("/api/log/", json=make_event(), headers=GATEWAY, environ_base=environ))
-    token = waited_for_thread.set(0.01)
+    token = waited_to_begin.set(0.01)
     try:
         answer = client.post("/api/log/", json=make_event(), headers=GATEWAY, environ_base=environ)
     finally:
-        waited_for_thread.reset(token)
+        waited_to_begin.reset(token)
     assert_error(answer, 503, "too many requests are waiting")
 
 

@@ -30,16 +30,18 @@ SLOW = {
 }
 
 
-@pytest.fixture(scope="module", params=["one", "any"], ids=["on one processor", "on any processor"])
+@pytest.fixture(scope="module", params=["1", "0"], ids=["in turn", "at once"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of one worker; where that keeps to one processor, its requests take turns."""
-    affinity = str(int(request.param == "one"))
-    environ = {"LOGSERVICE_THREADS": str(len(SLOW)), "LOGSERVICE_CLIENT_TIMEOUT": str(CLIENT_TIMEOUT)}
-    environ["LOGSERVICE_CPU_AFFINITY"] = affinity
-    with (
-        on_processors(1),
-        serving(tmp_path_factory.mktemp("slow"), workers=1, environ=environ) as found,
-    ):
+    """A service of one worker, whose requests compute in turn on one processor, or at once."""
+    environ = {
+        "LOGSERVICE_THREADS": str(len(SLOW)),
+        "LOGSERVICE_CLIENT_TIMEOUT": str(CLIENT_TIMEOUT),
+        "LOGSERVICE_CPU_AFFINITY": request.param,
+    }
+    with contextlib.ExitStack() as stack:
+        # What is started keeps to it, and nobody else.
+        with on_processors(1):
+            found = stack.enter_context(serving(tmp_path_factory.mktemp("slow"), workers=1, environ=environ))
         yield found
 
 
