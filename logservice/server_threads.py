@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 Conn = TypeVar("Conn")
 
-#: For how many seconds the request of this thread waited, for it and for its turn, once it could be begun.
+#: For how many seconds the request of this thread waited, for the thread and for its turn to compute.
 waited_to_begin: ContextVar[float] = ContextVar("waited_to_begin", default=0.0)
 
 #: Seconds that a request may wait for a thread; then one is there only to refuse it.

@@ -6,8 +6,8 @@ another. So a request has its turn, from its headers to its answer. Whoever read
 person behind it; a post that waits meanwhile goes into the next commit with others. It gives way for half a
 second at most, after which it is served in the order in which all came: who reads cannot keep it out.
 
-A turn ends early where its request waits, for a commit or the rest of a body, and where it would keep others
-waiting for too long: see `look`. What is left of such a request is computed beside the next one.
+A turn ends early where its request waits for a commit, where the rest of its body is not seen, and where it
+would keep others waiting for too long: see `look`. The rest of it is computed beside the next one then.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .server_threads import Begun
 LONGEST = 0.02
 #: Seconds from one look at what a worker does to the next.
 LOOK_EVERY = 0.005
-#: A worker that computes for less than this share of the time waits, for a disk or a client; or others have
-#: its processor, and then it does no harm to let the next one begin.
-BUSY_SHARE = 0.5
+#: A worker that computes for less than this share of the time waits, for a disk or a client. One of several
+#: on a processor gets more of it.
+BUSY_SHARE = 0.2
 #: Seconds for which who writes gives way to who reads.
 GIVES_WAY = 0.5
 #: Seconds from one time that who waits asks whether there are turns at all to the next.
@@ -36,7 +36,10 @@ _ASK_EVERY = 0.1
 
 
 class Turns:
-    """Whose turn it is, and who waits for one; for any thread, but for `look`."""
+    """Whose turn it is, and who waits for one; for any thread, but for `look`.
+
+    Once it was stopped nothing here says any more who computes or waits.
+    """
 
     def __init__(self) -> None:
         """Begin with nobody."""
@@ -44,7 +47,9 @@ class Turns:
         #: Whose turn it is, and since when.
         self._turn: Turn | None = None
         self._since = 0.0
-        self._is_over = False
+        self._is_stopped = False
+        #: How many requests go on whose turn has ended.
+        self._past = 0
         self._readers: deque[_Waiting] = deque()
         self._writers: deque[_Waiting] = deque()
         #: When it was looked at last, and for how long the process had computed.
@@ -56,9 +61,9 @@ class Turns:
         return len(self._readers) + len(self._writers)
 
     @property
-    def is_taken(self) -> bool:
-        """Whether it is anybody's turn."""
-        return self._turn is not None
+    def past(self) -> int:
+        """How many requests go on whose turn has ended."""
+        return self._past
 
     @contextmanager
     def taken(self, begun: Begun) -> Iterator[None]:
@@ -69,7 +74,7 @@ class Turns:
         try:
             yield
         finally:
-            turn.end()
+            self._leave(turn)
             current_turn.reset(token)
 
     def look(self) -> None:
@@ -87,30 +92,41 @@ class Turns:
         latest = max(self._looked, now - LONGEST) if waits else now - LONGEST
         with self._lock:
             if self._turn is not None and self._since <= latest:
+                self._past += 1
                 self._next()
         self._looked, self._computed = now, computed
 
     def stop(self) -> None:
         """Have all compute at once from now on, for nobody looks any more."""
-        self._is_over = True
+        self._is_stopped = True
 
     def end(self, turn: Turn) -> None:
-        """Let the next one begin, if it is still the turn of this one."""
+        """Let the next one begin beside this one, if it is still its turn."""
         with self._lock:
             if self._turn is turn:
+                self._past += 1
                 self._next()
 
     def _take(self, turn: Turn, begun: Begun) -> None:
         with self._lock:
-            if self._turn is None or self._is_over:
+            if self._is_stopped:
+                return
+            if self._turn is None:
                 self._begin(turn)
                 return
             ready = threading.Lock()
             ready.acquire()
             queue = self._writers if begun.writes else self._readers
             queue.append(_Waiting(begun.since, turn, ready))
-        while not (ready.acquire(timeout=_ASK_EVERY) or self._is_over):
+        while not (ready.acquire(timeout=_ASK_EVERY) or self._is_stopped):
             pass
+
+    def _leave(self, turn: Turn) -> None:
+        with self._lock:
+            if self._turn is turn:
+                self._next()
+            else:
+                self._past -= 1
 
     def _next(self) -> None:
         queue = self._queue()
@@ -152,7 +168,7 @@ class _Waiting(NamedTuple):
     ready: threading.Lock
 
 
-#: That of the request of this thread, if it takes turns; it may be over.
+#: That of the request of this thread, where requests take turns; it may have ended.
 current_turn: ContextVar[Turn | None] = ContextVar("current_turn", default=None)
 
 

@@ -7,7 +7,7 @@ grace period, in which no other master can start.
 
 All workers wait for connections on the same socket; here a new one goes to a worker that has few. It gets a
 thread once the headers of a request are there, and requests that write leave some threads to those that read.
-On one processor they compute in turn.
+Where it keeps to one processor, and the database computes in it too, they compute in turn.
 One that is over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import socket
 import struct
 import sys
@@ -81,10 +82,9 @@ class Worker(ThreadWorker):
             Outcome(self._begin, self._refuse, self._hang_up), seconds=min(HEADERS, self.client_timeout)
         )
         #: Connections whose requests have a thread or wait for one.
-        self._threads: Threads[TConn] = Threads(self._submit, threads=self.cfg.threads)
-        #: Whose turn it is to compute, if they take turns, and whether any thread may want one since.
+        self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
+        #: Whose turn it is to compute, where they take turns.
         self.turns: Turns | None = None
-        self._may_want = False
         #: When it was told to quit.
         self._quit_at: float | None = None
         #: When free memory is to be given back next.
@@ -102,7 +102,8 @@ class Worker(ThreadWorker):
         except LogServiceError as error:
             self._let_others_fail()
             raise AppImportError(str(error)) from None
-        if self.processor is not None and _computes_here(self.wsgi):
+        # With TLS a thread is there before anything is seen: it would wait for its client within its turn.
+        if self.processor is not None and not self.cfg.is_ssl and _computes_here(self.wsgi):
             self.turns = Turns()
         # All of it stays for as long as the worker does.
         gc.collect()
@@ -146,10 +147,6 @@ class Worker(ThreadWorker):
         conn.data_ready = True
         self._threads.add(conn, writes=writes)
 
-    def _submit(self, conn: TConn) -> None:
-        self._may_want = True
-        super().enqueue_req(conn)
-
     def _refuse(self, conn: TConn) -> None:
         self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they have no end"))
         self._hang_up(conn)
@@ -162,11 +159,11 @@ class Worker(ThreadWorker):
         # A client that takes none of its answer: sending fails then, and the thread is free.
         seconds = struct.pack("ll", self.client_timeout, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-        self._await(conn, min(HEADERS, self.client_timeout))
         begun = self._threads.of(conn)
+        # What waits for its turn here is not its client's delay; but it is known to who quits.
+        self._await(conn, math.inf)
         with self.turns.taken(begun) if self.turns else contextlib.nullcontext():
             waited = waited_to_begin.set(time.monotonic() - begun.since)
-            # It has not been the client's time so far.
             self._await(conn, min(HEADERS, self.client_timeout))
             try:
                 return super().handle(conn)
@@ -226,12 +223,8 @@ class Worker(ThreadWorker):
             self._make_room()
 
     def _is_turn_wanted(self) -> bool:
-        """Whether one request may wait for the turn of another, where they take turns.
-
-        A thread that was just given a request may not have asked for its turn so far.
-        """
-        may_want, self._may_want = self._may_want, False
-        return self.turns is not None and self._threads.count > 1 and (may_want or self.turns.is_taken)
+        """Whether one request waits for the turn of another, or may in a moment."""
+        return self.turns is not None and self._threads.count - self.turns.past > 1
 
     def _make_room(self) -> None:
         """Close some connections on which nothing happens, first those that have not asked for anything."""
@@ -246,9 +239,9 @@ class Worker(ThreadWorker):
             self.murder_keepalived()
 
     def notify(self) -> None:
-        """Tell gunicorn that this worker lives, as its main thread does each second or more; see who is late.
+        """Tell gunicorn that this worker lives, as its main thread does at least once a second.
 
-        And give back free memory when that is due.
+        And see who is late, and give back free memory when that is due.
         """
         super().notify()
         now = time.monotonic()

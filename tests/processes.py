@@ -1,4 +1,4 @@
-"""Processes of this machine: who started whom, who has ended, where one may listen, and waiting for them."""
+"""Processes of this machine: who started whom, who has ended, where they run or listen, and waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service, and what its server makes of a request: whether it has a turn."""
+"""The service, and what its server makes of a request: whether it takes turns with others."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def create_app() -> Flask:
 
 
 def _turn() -> dict[str, Any]:
-    return {"success": True, "data": {"is_taken": current_turn.get() is not None}}
+    return {"success": True, "data": {"takes_turns": current_turn.get() is not None}}

@@ -8,14 +8,18 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gunicorn.config import Config
 
 from logservice.masking import mask, mask_line, mask_path, one_entry
-from logservice.server_log import RequestLogger
+from logservice.server_log import JSON_FORMAT, TEXT_FORMAT, RequestLogger
+from logservice.server_threads import waited_to_begin
 from tests.serving import Service, serving
 
 KEY = "sk-somebody-s-own-key-0001"
@@ -95,6 +99,48 @@ def test_a_line_tells_who_asked_what_and_what_became_of_it(service: Service, kin
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", entry["time"])
 
 
+@contextmanager
+def logging_to(path: Path, **settings: str) -> Iterator[RequestLogger]:
+    """Log as gunicorn does, into a file, and leave the log of the service as it was."""
+    log = logging.getLogger("logservice")
+    before = log.handlers, log.level, log.propagate, list(log.filters)
+    config = Config()
+    for name, value in {"errorlog": str(path), **settings}.items():
+        config.set(name, value)
+    logger = RequestLogger(config)
+    try:
+        yield logger
+    finally:
+        log.handlers, log.level, log.propagate, log.filters = before
+        for one in (logger.error_log, logger.access_log):
+            for handler in list(one.handlers):
+                # One that is only closed opens the file again for whoever logs there next.
+                one.removeHandler(handler)
+                handler.close()
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (JSON_FORMAT, '"duration_ms": 1520,'),
+        (TEXT_FORMAT, " 1520ms "),
+        ("%(M)s of %(D)s", "1520 of 1520000"),
+    ],
+    ids=["json", "text", "of one's own"],
+)
+def test_what_a_request_waited_to_begin_is_part_of_what_it_took(tmp_path: Path, form: str, told: str) -> None:
+    file = tmp_path / "access"
+    answer = SimpleNamespace(status="200 OK", sent=3, headers=[])
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "RAW_URI": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
+    token = waited_to_begin.set(1.5)
+    try:
+        with logging_to(tmp_path / "log", accesslog=str(file), access_log_format=form) as logger:
+            logger.access(answer, SimpleNamespace(headers=[]), environ, timedelta(milliseconds=20))
+    finally:
+        waited_to_begin.reset(token)
+    assert told in file.read_text()
+
+
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
@@ -161,21 +207,11 @@ def test_no_text_of_a_client_begins_a_line(end: str) -> None:
 
 
 def test_what_an_exception_says_is_no_line_of_its_own(tmp_path: Path) -> None:
-    log = logging.getLogger("logservice")
-    before = log.handlers, log.level, log.propagate, list(log.filters)
-    config = Config()
-    config.set("errorlog", str(tmp_path / "log"))
-    logger = RequestLogger(config)
-    try:
-        raise ValueError(f"no such name: x\r\n{FORGED}")
-    except ValueError:
-        logger.exception("it failed")
-    finally:
-        log.handlers, log.level, log.propagate, log.filters = before
-        for handler in list(logger.error_log.handlers):
-            # One that is only closed opens the file again for whoever logs there next.
-            logger.error_log.removeHandler(handler)
-            handler.close()
+    with logging_to(tmp_path / "log") as logger:
+        try:
+            raise ValueError(f"no such name: x\r\n{FORGED}")
+        except ValueError:
+            logger.exception("it failed")
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line for line in lines if not line.startswith("    ")] == [lines[0]]
     assert "it failed" in lines[0]

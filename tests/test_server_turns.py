@@ -177,6 +177,7 @@ def test_once_it_is_stopped_all_compute_at_once(requests: Requests) -> None:
     requests.come("r1 r2 w1")
     requests.turns.stop()
     assert eventually(lambda: len(requests.begun) == 3)
-    # Nor does anybody else wait.
+    waiting = requests.turns.waiting
     with requests.turns.taken(Begun(writes=True, since=0)):
-        pass
+        # Nor does anybody else wait.
+        assert requests.turns.waiting == waiting

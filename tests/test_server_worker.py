@@ -29,7 +29,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from logservice.server_threads import Begun, waited_to_begin
-from logservice.server_turns import LOOK_EVERY, Turns
+from logservice.server_turns import LOOK_EVERY, Turns, end_turn
 from logservice.server_worker import Worker
 from tests.processes import children, eventually
 from tests.serving import Service, serving
@@ -500,12 +500,14 @@ def test_turns_are_looked_at_often_while_somebody_may_wait_for_one(
     connect().say(GET)
     assert waits_for() == 1
     connect().say(GET)
-    # Its thread may not have asked for a turn so far.
-    assert [waits_for(), waits_for()] == [LOOK_EVERY, 1]
-    with worker.turns.taken(Begun(writes=False, since=time.monotonic())):
+    # Two have threads, which may not have asked for their turns so far.
+    assert [waits_for(), waits_for()] == [LOOK_EVERY, LOOK_EVERY]
+    with worker.turns.taken(Begun(writes=True, since=time.monotonic())):
         assert waits_for() == LOOK_EVERY
+        end_turn()
+        # Now there is but one who can want it.
+        assert waits_for() == 1
     worker.turns = None
-    connect().say(GET)
     assert waits_for() == 1
 
 
@@ -514,17 +516,18 @@ def test_a_request_whose_body_is_not_there_has_no_turn(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client], body: bytes
 ) -> None:
     def telling(_environ: Any, start_response: Any) -> list[bytes]:
-        found.append(worker.turns.is_taken)
+        found.append(worker.turns.past)
         start_response("204 No Content", [])
         return []
 
-    found: list[bool] = []
+    found: list[int] = []
     worker.turns = Turns()
     worker.wsgi = telling
     client = connect()
     client.say(POST + b"Content-Length: 5\r\n\r\n" + body)
     worker.handle(client.conn)
-    assert found == [bool(body)]
+    assert found == [0 if body else 1]
+    assert worker.turns.past == 0
 
 
 def test_a_worker_that_has_ended_keeps_nobody_waiting_for_a_turn(
@@ -548,7 +551,7 @@ def test_a_worker_that_has_ended_keeps_nobody_waiting_for_a_turn(
         assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
-def test_a_line_of_the_log_counts_how_long_a_request_waited_for_its_turn(
+def test_a_request_is_told_how_long_it_waited_for_its_turn(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client], monotonic: SimpleNamespace
 ) -> None:
     def telling(_environ: Any, start_response: Any) -> list[bytes]:
@@ -564,9 +567,13 @@ def test_a_line_of_the_log_counts_how_long_a_request_waited_for_its_turn(
     with turns.taken(Begun(writes=False, since=monotonic.now)):
         serving_it.start()
         assert eventually(lambda: turns.waiting == 1)
-        monotonic.now += 0.25
+        # That is no delay of its client.
+        monotonic.now += 100
+        worker.notify()
     serving_it.join(10)
-    assert found == [0.25]
+    assert found == [100]
+    worker.finish_request(client.conn, answered(keeps=True))
+    assert worker.poller.select(0) == []
 
 
 def answered(*, keeps: bool = False) -> Future[bool]:

@@ -87,7 +87,7 @@ class LogStore(Readings):
 
     @property
     def computes_here(self) -> bool:
-        """Whether statements are computed in this process, as SQLite's are, rather than by a server."""
+        """Whether statements are computed in this process and soon done, as SQLite's are."""
         return self.dialect.one_writer
 
     # -- life ----------------------------------------------------------------------------------------------

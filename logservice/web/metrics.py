@@ -51,7 +51,7 @@ class Metrics(Observer):
         )
         self._durations = Histogram(
             "logservice_http_request_duration_seconds",
-            "Time from a request to its answer; of an export, to its end.",
+            "Time from a request to its answer, what it waited to begin included; of an export, to its end.",
             ("route", "method"),
             buckets=_REQUEST_SECONDS,
             registry=registry,
@@ -74,7 +74,7 @@ class Metrics(Observer):
         )
         self._waits = Histogram(
             "logservice_write_wait_seconds",
-            "Time that a piece of work waited for its turn.",
+            "Time that a piece of work waited for its turn to write.",
             buckets=_COMMIT_SECONDS,
             registry=registry,
         )

@@ -48,7 +48,7 @@ def naming_requests(record: logging.LogRecord) -> bool:
 
 def _begin() -> None:
     request_id()
-    # For its client it began when it came.
+    # For its client it began before: when a worker saw that it was there.
     request.environ.setdefault(_BEGAN, perf_counter() - waited_to_begin.get())
 
 

@@ -1,4 +1,4 @@
-"""Requests that waited too long for a thread of the server: they are refused at once.
+"""Requests that waited too long for a thread of the server, or for their turn: they are refused at once.
 
 More requests than the service can do would otherwise wait ever longer, until each is answered after its
 client has gone. So who waited for long is told to come back, which costs little, and who comes next need not

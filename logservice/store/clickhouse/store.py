@@ -48,6 +48,7 @@ class ClickHouseStore(RowReadings):
     is_archivable = False
     url_setting = urls.META_SETTING
     has_sums = False
+    # An engine in this process (chDB) has threads of its own, for as long as it likes.
     computes_here = False
 
     def __init__(self, engine: Engine, *, cluster: str | None = None, **settings: Any) -> None:
