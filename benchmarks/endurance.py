@@ -2,9 +2,9 @@
 
 It is filled, and asked for more than a minute, so that what looks at the last minute has a full one. What
 it can do is measured by clients who wait for their answers, and a share of that is offered, reads and posts
-mixed, by clients who do not; every few minutes anew, for others may use the same machine, and p99 is told of
-each of these times. Meanwhile the memory of its workers is sampled; how it grows is told without the first
-third of the time, in which caches fill.
+mixed, by clients who do not; every few minutes anew, for others may use the same machine, and p99 and
+failures are told of each of these times. Meanwhile the memory of its workers is sampled; how it grows is told
+without the first third of the time, in which caches fill.
 """
 
 from __future__ import annotations
@@ -146,7 +146,8 @@ def _keep_busy(service: Service, *, share: float, seconds: float, anew: float) -
             click.echo(f"it can do {most:,.0f} requests/s; offered are {share * most:,.0f}/s; ", nl=False)
             busy = overload(service.port, service.logins.admin, rate=share * most, seconds=min(anew, left))
             took = busy.milliseconds(200, "read")
-            click.echo(f"p99 of reads {percentile(took, 0.99):.1f} ms" if took else "no read was answered")
+            p99 = f"p99 of reads {percentile(took, 0.99):.1f} ms" if took else "no read was answered"
+            click.echo(f"{p99}, {_failed(busy):,} failed")
             found.answers += busy.answers
             found.seconds += busy.seconds
             found.most = max(found.most, busy.most)
@@ -156,7 +157,7 @@ def _keep_busy(service: Service, *, share: float, seconds: float, anew: float) -
 def _tell(found: Offered, watched: Memory) -> None:
     for line in (*found.described(), *watched.described()):
         click.echo(line)
-    failed = sum(count for status, count in found.statuses().items() if status != 200)
+    failed = _failed(found)
     p99 = percentile(found.milliseconds(200, "read"), 0.99)
     growth = watched.slope("RssAnon")
     for name, is_reached in (
@@ -165,6 +166,10 @@ def _tell(found: Offered, watched: Memory) -> None:
         (f"memory grows by less than {FLAT:g} MB/hour: {growth:+.2f}", growth < FLAT),
     ):
         click.echo(f"{'reached' if is_reached else 'MISSED '}  {name}")
+
+
+def _failed(found: Offered) -> int:
+    return sum(count for status, count in found.statuses().items() if status != 200)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def test_endurance_tells_statuses_times_and_how_memory_grows(tmp_path: Path) -> 
     given = ["--rows", "200", "--minutes", "0.03", "--share", "0.1", "--anew", "0.015"]
     result = CliRunner().invoke(endurance.main, [*given, "--folder", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    turn = r"^it can do [\d,]+ requests/s; offered are [\d,]+/s; p99 of reads [\d.]+ ms$"
+    turn = r"^it can do [\d,]+ requests/s; offered are [\d,]+/s; p99 of reads [\d.]+ ms, 0 failed$"
     assert len(re.findall(turn, result.output, re.MULTILINE)) == 2
     for said in (
         "post   200:",
