@@ -176,7 +176,8 @@ def test_whose_turn_was_given_up_while_nobody_waited_keeps_nobody_out(requests: 
 def test_once_it_is_stopped_all_compute_at_once(requests: Requests) -> None:
     requests.come("r1 r2 w1")
     requests.turns.stop()
-    assert eventually(lambda: len(requests.begun) == 3)
+    # None of them ends for ten seconds.
+    assert eventually(lambda: len(requests.begun) == 3, seconds=5)
     waiting = requests.turns.waiting
     with requests.turns.taken(Begun(writes=True, since=0)):
         # Nor does anybody else wait.

@@ -452,6 +452,16 @@ def test_who_writes_leaves_a_thread_to_who_reads(
     assert begun == [first.conn, second.conn, reader.conn, third.conn]
 
 
+def handle_in_turn(worker: Worker, client: Client) -> threading.Thread:
+    """Have a worker handle a request in a thread, while it is the turn of another; return that thread."""
+    turns = worker.turns
+    assert turns is not None
+    found = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
+    found.start()
+    assert eventually(lambda: turns.waiting == 1)
+    return found
+
+
 def test_a_request_waits_for_its_turn(
     worker: Worker, begun: list[TConn], connect: Callable[[], Client]
 ) -> None:
@@ -459,12 +469,10 @@ def test_a_request_waits_for_its_turn(
     worker.wsgi = ignoring
     client = connect()
     client.say(GET)
-    serving_it = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
     with turns.taken(Begun(writes=True, since=time.monotonic())):
-        serving_it.start()
-        assert eventually(lambda: turns.waiting == 1)
+        handling = handle_in_turn(worker, client)
         assert select.select([client.socket], [], [], 0)[0] == []
-    serving_it.join(10)
+    handling.join(10)
     assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
@@ -476,13 +484,11 @@ def test_who_waits_for_a_turn_begins_beside_who_keeps_it(
     first, second = connect(), connect()
     for client in (first, second):
         client.say(GET)
-    serving_it = threading.Thread(target=worker.handle, args=(second.conn,), daemon=True)
     with turns.taken(Begun(writes=False, since=time.monotonic())):
-        serving_it.start()
-        assert eventually(lambda: turns.waiting == 1)
+        handling = handle_in_turn(worker, second)
         # The main thread looks, while nothing comes.
         assert eventually(lambda: worker.wait_for_and_dispatch_events(timeout=1) or not turns.waiting)
-        serving_it.join(10)
+        handling.join(10)
         assert second.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
@@ -540,14 +546,12 @@ def test_a_worker_that_has_ended_keeps_nobody_waiting_for_a_turn(
     worker.wsgi = ignoring
     client = connect()
     client.say(GET)
-    serving_it = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
     with turns.taken(Begun(writes=False, since=time.monotonic())):
-        serving_it.start()
-        assert eventually(lambda: turns.waiting == 1)
+        handling = handle_in_turn(worker, client)
         monkeypatch.setattr(ThreadWorker, "run", quit_at_once)
         with pytest.raises(SystemExit):
             worker.run()
-        serving_it.join(10)
+        handling.join(10)
         assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
 
 
@@ -563,14 +567,12 @@ def test_a_request_is_told_how_long_it_waited_for_its_turn(
     worker.wsgi = telling
     client = connect()
     client.say(GET)
-    serving_it = threading.Thread(target=worker.handle, args=(client.conn,), daemon=True)
     with turns.taken(Begun(writes=False, since=monotonic.now)):
-        serving_it.start()
-        assert eventually(lambda: turns.waiting == 1)
+        handling = handle_in_turn(worker, client)
         # That is no delay of its client.
         monotonic.now += 100
         worker.notify()
-    serving_it.join(10)
+    handling.join(10)
     assert found == [100]
     worker.finish_request(client.conn, answered(keeps=True))
     assert worker.poller.select(0) == []
