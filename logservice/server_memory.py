@@ -9,22 +9,16 @@ from __future__ import annotations
 import ctypes
 import sys
 
-#: How many pools of memory there are for all threads; glibc would have up to eight for each processor. On one
-#: processor, where one thread computes at a time, they share a single one.
-_ARENAS, _ARENAS_IN_TURN = 4, 1
-#: Bytes from which a block is the system's own, and goes back to it at once. Glibc would raise it to the
-#: size of any such block that is freed, up to 32 MiB, and keep smaller ones in its pools from then on.
-_LARGE = 128 * 1024
-#: Numbers of mallopt(3) in malloc.h.
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+#: How many pools of memory there are for all threads; glibc would have up to eight for each processor:
+#: mallopt(3).
+_ARENAS, _M_ARENA_MAX = 4, -8
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def share(*, on_one_processor: bool) -> None:
-    """Have threads share memory, for what one has freed another can use; of large blocks nothing is kept."""
+def share() -> None:
+    """Have threads share memory: what one has freed another can use."""
     if _LIBC is not None and hasattr(_LIBC, "mallopt"):
-        _LIBC.mallopt(_M_ARENA_MAX, _ARENAS_IN_TURN if on_one_processor else _ARENAS)
-        _LIBC.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        _LIBC.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def trim() -> None:

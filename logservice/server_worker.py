@@ -92,7 +92,7 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         """Begin to work, in a process of its own, and without threads so far."""
-        server_memory.share(on_one_processor=self.processor is not None)
+        server_memory.share()
         super().init_process()
 
     def load_wsgi(self) -> None:

@@ -656,16 +656,14 @@ def test_memory_that_is_free_is_given_back(worker: Worker, monotonic: SimpleName
     assert len(blocks) == 1
 
 
-MEMORY = """
+POOLS = """
 import ctypes, sys, threading
 from gunicorn.workers.gthread import ThreadWorker
 from logservice.server_worker import Worker
 
-if sys.argv[1] != "any":
+if sys.argv[1] == "worker":
     ThreadWorker.init_process = lambda self: None
-    worker = Worker.__new__(Worker)
-    worker.processor = 0 if sys.argv[1] == "worker on one processor" else None
-    worker.init_process()
+    Worker.__new__(Worker).init_process()
 together = threading.Barrier(12)
 
 def use_memory():
@@ -678,9 +676,6 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-# By itself glibc keeps what is smaller than a large block that was freed.
-bytearray(8_000_000)
-large = [bytearray(200_000) for _ in range(20)]
 libc = ctypes.CDLL(None)
 libc.fopen.restype = ctypes.c_void_p
 out = libc.fopen(b"/dev/stdout", b"w")
@@ -690,17 +685,11 @@ libc.fclose(ctypes.c_void_p(out))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
-@pytest.mark.parametrize(
-    ("process", "fewest", "most", "keeps"),
-    [("worker", 2, 4, False), ("worker on one processor", 1, 1, False), ("any", 5, 16, True)],
-)
-def test_threads_share_a_few_pools_of_memory_and_large_blocks_are_in_none(
-    process: str, fewest: int, most: int, keeps: bool
-) -> None:
-    told = subprocess.check_output([sys.executable, "-c", MEMORY, process], text=True, timeout=60)
-    assert fewest <= told.count("<heap nr=") <= most
-    [apart] = re.findall(r'<total type="mmap" count="(\d+)"', told)
-    assert (int(apart) < 20) is keeps
+@pytest.mark.parametrize(("process", "most"), [("worker", 4), ("any", 16)])
+def test_threads_share_a_few_pools_of_memory(process: str, most: int) -> None:
+    told = subprocess.check_output([sys.executable, "-c", POOLS, process], text=True, timeout=60)
+    # Without a limit there are more than four.
+    assert most // 4 < told.count("<heap nr=") <= most
 
 
 def own_megabytes() -> float:
