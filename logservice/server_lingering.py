@@ -32,7 +32,11 @@ class _Left:
 
 
 class Lingering:
-    """Sockets that say no more, until their clients close them, have sent too much, or had their time."""
+    """Sockets that say no more, until their clients close them or had their time.
+
+    Of who sends too much nothing more is read, and is waited for all the same: a proxy that is still sending
+    has to find the answer before it finds the connection gone.
+    """
 
     def __init__(self, after_close: Callable[[], None]) -> None:
         """Begin without sockets; `after_close` is called after each that was closed."""
@@ -50,8 +54,9 @@ class Lingering:
         try:
             sock.shutdown(socket.SHUT_WR)
             sock.setblocking(False)
-            if _may_send_more(sock, left):
-                poller.register(sock, selectors.EVENT_READ, partial(self._read, poller))
+            if _is_open(sock, left):
+                if left.bytes > 0:
+                    poller.register(sock, selectors.EVENT_READ, partial(self._read, poller))
                 self._sockets[sock] = left
                 return
         except (OSError, ValueError, KeyError):
@@ -70,12 +75,15 @@ class Lingering:
             self._end(sock, poller)
 
     def _read(self, poller: selectors.BaseSelector, sock: socket.socket) -> None:
-        if not _may_send_more(sock, self._sockets[sock]):
+        left = self._sockets[sock]
+        if not _is_open(sock, left):
             self._end(sock, poller)
+        elif left.bytes <= 0:
+            poller.unregister(sock)
 
     def _end(self, sock: socket.socket, poller: selectors.BaseSelector) -> None:
-        del self._sockets[sock]
-        poller.unregister(sock)
+        if self._sockets.pop(sock).bytes > 0:
+            poller.unregister(sock)
         self._close(sock)
 
     def _close(self, sock: socket.socket) -> None:
@@ -84,15 +92,16 @@ class Lingering:
         self._after_close()
 
 
-def _may_send_more(sock: socket.socket, left: _Left) -> bool:
-    """Read what a client has sent, and whether it has neither closed nor sent too much."""
+def _is_open(sock: socket.socket, left: _Left) -> bool:
+    """Read what a client has sent, unless that is too much, and return whether it has not closed."""
     try:
-        while received := len(sock.recv(_CHUNK)):
-            left.bytes -= received
-            if left.bytes <= 0:
+        while left.bytes > 0:
+            received = len(sock.recv(_CHUNK))
+            if not received:
                 return False
+            left.bytes -= received
     except BlockingIOError:
         return True
     except OSError:
         return False
-    return False
+    return True

@@ -39,10 +39,15 @@ class Over:
         for key, _ in self.poller.select(timeout=5):
             key.data(key.fileobj)
 
+    def is_watched(self) -> bool:
+        """Whether what comes over the socket is still read."""
+        return bool(self.poller.get_map())
+
     def is_open(self) -> bool:
-        """Whether the socket is open, and watched, and was not counted as closed."""
-        open_, watched = self.ours.fileno() != -1, bool(self.poller.get_map())
-        assert open_ == watched == (self.closed == 0) == (len(self.lingering) == 1)
+        """Whether the socket is open, and was not counted as closed; a closed one is not watched."""
+        open_ = self.ours.fileno() != -1
+        assert open_ == (self.closed == 0) == (len(self.lingering) == 1)
+        assert open_ or not self.is_watched()
         return open_
 
     def close(self) -> None:
@@ -89,15 +94,34 @@ def test_an_answer_is_there_though_the_client_sent_more_than_was_read(over: Over
     assert over.client.recv(100) == b""
 
 
-def test_who_goes_on_sending_is_cut_off(over: Over) -> None:
+def test_who_goes_on_sending_is_not_read_any_more_and_has_time_for_the_answer(
+    over: Over, monotonic: SimpleNamespace
+) -> None:
     over.end()
     sent = 0
-    while over.is_open() and sent < 1_000_000:
+    while over.is_watched() and sent < 1_000_000:
         over.client.sendall(b"x" * 10_000)
         sent += 10_000
         over.dispatch()
-    assert not over.is_open()
     assert 131_072 <= sent <= 145_000
+    monotonic.now += 1.9
+    over.lingering.close_expired(over.poller)
+    assert over.is_open()
+    assert over.client.recv(100) == ANSWER
+    monotonic.now += 0.1
+    over.lingering.close_expired(over.poller)
+    assert not over.is_open()
+
+
+def test_who_had_sent_too_much_before_the_end_is_not_read(over: Over, monotonic: SimpleNamespace) -> None:
+    over.ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**19)
+    over.client.sendall(b"x" * 200_000)
+    over.end()
+    assert over.is_open()
+    assert not over.is_watched()
+    monotonic.now += 2
+    over.lingering.close_expired(over.poller)
+    assert not over.is_open()
 
 
 def test_who_resets_the_connection_is_gone(over: Over) -> None:
@@ -111,6 +135,7 @@ def test_who_resets_the_connection_is_gone(over: Over) -> None:
 def test_who_does_not_close_is_given_two_seconds(over: Over, monotonic: SimpleNamespace) -> None:
     assert over.lingering.seconds() is None
     over.end()
+    assert over.is_watched()
     assert over.lingering.seconds() == pytest.approx(2)
     monotonic.now += 1.9
     over.lingering.close_expired(over.poller)
