@@ -28,6 +28,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from logservice import server_pages
 from logservice.server_threads import Begun, waited_to_begin
 from logservice.server_turns import LOOK_EVERY, Turns, end_turn
 from logservice.server_worker import Worker
@@ -72,8 +73,14 @@ def test_a_worker_whose_master_is_gone_stops_as_at_a_sigterm(goes_on: bool) -> N
     ids=["in turn", "a server computes", "on any processor", "no log", "no Flask"],
 )
 def test_requests_compute_in_turn_on_one_processor_alone(
-    worker: Worker, processor: int | None, extensions: dict[str, Any] | None, are_in_turn: bool
+    worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+    processor: int | None,
+    extensions: dict[str, Any] | None,
+    are_in_turn: bool,
 ) -> None:
+    # This process has other connections before and after it.
+    monkeypatch.setattr(server_pages, "reserve", lambda: False)
     loaded = SimpleNamespace() if extensions is None else SimpleNamespace(extensions=extensions)
     worker.app = SimpleNamespace(wsgi=lambda: loaded)
     worker.processor = processor
