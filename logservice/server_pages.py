@@ -1,9 +1,10 @@
 """Memory that SQLite keeps pages of the database in, apart from all else that a worker has.
 
-A read that comes after a write fetches its pages anew and lets them go again: many thousands a second, which
-would come and go among what Python keeps for long, and leave holes between that. Here they have a place of
-their own, which stays as large as it is. Where it is full SQLite uses again what nobody reads any more, and
-takes of malloc's what has to be. https://www.sqlite.org/malloc.html#_page_cache_memory
+A read that comes after a write lets go of all pages that its connection had, and fetches them anew: many
+thousands a second, which would come and go among what Python keeps for long, and leave holes between that.
+They have a place of their own here, which stays as large as it is, with room for all that the connections of
+a worker may hold. Nearly full it would hurt: none of them could hold any more then, and what is sorted would
+go to files. https://www.sqlite.org/malloc.html#_page_cache_memory
 """
 
 from __future__ import annotations
@@ -11,34 +12,57 @@ from __future__ import annotations
 import _sqlite3
 import ctypes
 import sys
+import threading
 
-#: For how many pages there is room, and how large they are in a database of which nobody says otherwise.
-PAGES, _PAGE_BYTES = 2048, 4096
-#: https://www.sqlite.org/c3ref/c_config_covering_index_scan.html, .../c_status_malloc_count.html
+#: How large a page is in a database of which nobody says otherwise.
+_PAGE_BYTES = 4096
+#: How many pages the connection that writes may hold, and each that reads, by what they are told in
+#: store/dialects/sqlite_file.py; and for how many more connections than threads there is room.
+_WRITER, _READER, _MORE_READERS = 1024, 64, 8
+#: https://www.sqlite.org/c3ref/c_config_covering_index_scan.html
 _CONFIG_PAGECACHE, _CONFIG_PCACHE_HDRSZ = 7, 24
+#: https://www.sqlite.org/c3ref/c_status_malloc_count.html
 _STATUS_MEMORY_USED = 0
 _OK = 0
 
 
-def reserve() -> bool:
-    """Make room for pages; return whether there is.
+def room(threads: int) -> int:
+    """Return for how many pages there is room in a worker of so many threads."""
+    return _WRITER + _READER * (threads + _MORE_READERS)
 
-    There is none where a connection is open in this process, for SQLite has to be begun anew, nor where its
-    functions cannot be called: in Python's module only, or by another convention than Linux has.
+
+def reserve(threads: int) -> bool:
+    """Make room for the pages of a worker of so many threads; return whether there is.
+
+    SQLite has to be begun anew for that, which it is not where a connection is open, nor beside other
+    threads, which may open one. Nor is it where its functions cannot be called: they may be in Python's
+    module alone, and outside of Linux another convention may hold for one of them.
     """
-    # What Python's module is linked with is found through it, whatever other SQLite there may be.
-    sqlite = ctypes.CDLL(getattr(_sqlite3, "__file__", None)) if sys.platform == "linux" else None
-    if sqlite is None or not hasattr(sqlite, "sqlite3_config") or _is_in_use(sqlite):
+    sqlite = _library()
+    if sqlite is None or threading.active_count() > 1 or _is_in_use(sqlite):
         return False
+    # What follows the first argument depends on it.
+    sqlite.sqlite3_config.argtypes = [ctypes.c_int]
     sqlite.sqlite3_shutdown()
     try:
         header = ctypes.c_int()
-        sqlite.sqlite3_config(_CONFIG_PCACHE_HDRSZ, ctypes.byref(header))
-        size = _PAGE_BYTES + -(-header.value // 8) * 8
-        done = sqlite.sqlite3_config(_CONFIG_PAGECACHE, _kept(PAGES * size), size, PAGES)
+        if sqlite.sqlite3_config(_CONFIG_PCACHE_HDRSZ, ctypes.byref(header)) != _OK:
+            return False
+        size, pages = _PAGE_BYTES + header.value, room(threads)
+        return bool(sqlite.sqlite3_config(_CONFIG_PAGECACHE, _kept(pages * size), size, pages) == _OK)
     finally:
         sqlite.sqlite3_initialize()
-    return bool(done == _OK)
+
+
+def _library() -> ctypes.CDLL | None:
+    """Return the library that Python's module is linked with, whatever others there are."""
+    if sys.platform != "linux":
+        return None
+    try:
+        library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+    except OSError:
+        return None
+    return library if hasattr(library, "sqlite3_config") and hasattr(library, "sqlite3_status64") else None
 
 
 def _is_in_use(sqlite: ctypes.CDLL) -> bool:
@@ -53,7 +77,7 @@ def _is_in_use(sqlite: ctypes.CDLL) -> bool:
 
 
 def _memory(sqlite: ctypes.CDLL) -> int:
-    """Return how many bytes SQLite has of malloc's."""
+    """Return how many bytes SQLite has taken and not given back."""
     used, most = ctypes.c_longlong(), ctypes.c_longlong()
     sqlite.sqlite3_status64(_STATUS_MEMORY_USED, ctypes.byref(used), ctypes.byref(most), 0)
     return used.value

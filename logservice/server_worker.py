@@ -12,7 +12,7 @@ One that is over is closed once its client has closed it, without a wait that st
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
-large as its largest request, and in pieces. Pages of SQLite's have theirs apart.
+large as its largest request, and in pieces. Pages of SQLite's have a place of their own.
 
 An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.
 """
@@ -103,7 +103,7 @@ class Worker(ThreadWorker):
             self._let_others_fail()
             raise AppImportError(str(error)) from None
         if _computes_here(self.wsgi):
-            server_pages.reserve()
+            server_pages.reserve(self.cfg.threads)
             # With TLS a thread is there before anything is seen: it would wait for its client in its turn.
             if self.processor is not None and not self.cfg.is_ssl:
                 self.turns = Turns()

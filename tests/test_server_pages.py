@@ -1,82 +1,125 @@
-"""Pages of SQLite's have memory of their own, which is reserved before a connection is there."""
+"""Pages of SQLite's have a place of their own, made before a connection is there, with room for all."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from logservice.server_pages import PAGES
+from logservice.server_pages import room
 from tests.serving import serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is known to call them so")
 
 _PRELUDE = """
-    import sqlite3
-    from logservice.server_pages import reserve
-    from tests.page_memory import most_taken
+    import _ctypes, _sqlite3, ctypes, logging, os, sqlite3, sys, threading
+    from contextlib import ExitStack
+    from logservice.app import create_app
+    from logservice.server_pages import reserve, room
+    from tests.page_memory import most_elsewhere, most_in_room
 
-    def filled(rows):
-        connection = sqlite3.connect(":memory:")
+    PATH = sys.argv[1]
+
+    def filled(pages):
+        connection = sqlite3.connect(PATH)
         connection.execute("CREATE TABLE some (one TEXT)")
-        connection.executemany("INSERT INTO some VALUES (?)", (("x" * 3000,) for _ in range(rows)))
+        connection.executemany("INSERT INTO some VALUES (?)", (("x" * 3000,) for _ in range(pages)))
+        connection.commit()
         return connection
+
+    def read(connection):
+        return connection.execute("SELECT count(*), sum(length(one)) FROM some").fetchone()
 """
 
 
-def _run(script: str, *arguments: object) -> list[str]:
+def _run(folder: Path, script: str) -> list[str]:
     """Run a script in a process of its own, for SQLite stays as it was begun; return what it printed."""
-    code = dedent(_PRELUDE) + dedent(script)
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    command = [sys.executable, "-c", dedent(_PRELUDE) + dedent(script), str(folder / "some.db")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 
 
-def test_pages_are_kept_in_what_was_reserved_for_them() -> None:
+def test_pages_are_kept_where_there_is_room_for_them(tmp_path: Path) -> None:
     # The connection is still open when the process ends, in which it may outlive all else.
-    found = _run("""
-        print(reserve())
-        connection = filled(1000)
-        print(most_taken() > 1000)
-    """)
-    assert found == ["True", "True"]
+    script = "connection = filled(300); print(*read(connection), most_in_room() > 300, most_elsewhere())"
+    assert _run(tmp_path, f"print(reserve(1)); {script}") == ["True", "300", "900000", "True", "0"]
+    (tmp_path / "some.db").unlink()
+    *found, elsewhere = _run(tmp_path, script)
+    assert found == ["300", "900000", "False"]
+    assert int(elsewhere) > 200 * 4096
 
 
-def test_more_pages_than_there_is_room_for_are_kept_elsewhere() -> None:
-    found = _run(f"""
-        print(reserve())
-        connection = filled({2 * PAGES})
-        print(most_taken(), *connection.execute("SELECT count(*), sum(length(one)) FROM some").fetchone())
-        print(*connection.execute("PRAGMA integrity_check").fetchone())
-    """)
-    assert found == ["True", f"{PAGES}", f"{2 * PAGES}", f"{2 * PAGES * 3000}", "ok"]
+def test_there_is_room_for_all_that_connections_of_a_worker_may_hold(tmp_path: Path) -> None:
+    found = _run(
+        tmp_path,
+        """
+        logging.disable()
+        assert reserve(16)
+        settings = {"LOGSERVICE_DATABASE_URL": f"sqlite:///{PATH}"}
+        store = create_app(settings, instance_path=os.path.dirname(PATH)).extensions["logservice"].store
+
+        def fill(to):
+            to.exec_driver_sql("CREATE TABLE some (one TEXT)")
+            for _ in range(3000):
+                to.exec_driver_sql("INSERT INTO some VALUES (hex(zeroblob(1500)))")
+
+        store.write(fill)
+        with ExitStack() as stack:
+            for much in [False] * 16 + [True] * 8:
+                connection = stack.enter_context(store.reading(much=much))
+                # Pages that are mapped into memory take no room.
+                for statement in ("COMMIT", "PRAGMA mmap_size=0", "BEGIN"):
+                    connection.exec_driver_sql(statement)
+                [(length,)] = connection.exec_driver_sql("SELECT sum(length(one)) FROM some")
+                assert length == 9_000_000
+        print(most_in_room(), most_elsewhere())
+        store.close()
+        """,
+    )
+    pages, elsewhere = map(int, found)
+    # SQLite keeps the last ten for itself; were they all that is left, who holds none could not hold any.
+    assert 2000 < pages < room(16) - 10
+    assert elsewhere == 0
 
 
-def test_nothing_is_reserved_beside_an_open_connection() -> None:
-    found = _run("""
+def test_sqlite_is_not_begun_anew_beside_an_open_connection(tmp_path: Path) -> None:
+    found = _run(
+        tmp_path,
+        """
         connection = filled(10)
-        print(reserve(), *connection.execute("SELECT count(*) FROM some").fetchone())
+        print(reserve(1), *read(connection))
         connection.close()
-        print(reserve())
-    """)
-    assert found == ["False", "10", "True"]
+        print(reserve(1))
+        """,
+    )
+    assert found == ["False", "10", "30000", "True"]
 
 
-@pytest.mark.parametrize("missing", ["sys.platform = 'darwin'", "_sqlite3.__file__ = ctypes.__file__"])
-def test_nothing_is_reserved_where_sqlite_cannot_be_called(missing: str) -> None:
-    found = _run(f"""
-        import _sqlite3, _ctypes as ctypes, sys
-        {missing}
-        print(reserve(), filled(10).execute("SELECT count(*) FROM some").fetchone()[0])
-    """)
-    assert found == ["False", "10"]
+@pytest.mark.parametrize(
+    "obstacle",
+    [
+        "sys.platform = 'darwin'",
+        "_sqlite3.__file__ = _ctypes.__file__",
+        "_sqlite3.__file__ = '/nowhere'",
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "sqlite = ctypes.CDLL(_sqlite3.__file__); sqlite.sqlite3_shutdown(); sqlite.sqlite3_config(9, 0)",
+    ],
+    ids=["no Linux", "no functions", "no library", "other threads", "no account of memory"],
+)
+def test_sqlite_is_left_as_it_is_where_it_cannot_be_begun_anew(tmp_path: Path, obstacle: str) -> None:
+    found = _run(tmp_path, f"{obstacle}\nprint(reserve(1), *read(filled(10)), most_in_room())")
+    assert found == ["False", "10", "30000", "0"]
 
 
-def test_workers_keep_pages_apart(tmp_path: Path) -> None:
+def test_workers_keep_pages_apart_however_many_read(tmp_path: Path) -> None:
     with serving(tmp_path, workers=1, app="tests.telling:create_app()") as service:
-        service.get("/api/log/")
-        assert 0 < service.get("/told")["pages_apart"] <= PAGES
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(lambda _: service.get("/api/log/"), range(200)))
+        pages = service.get("/pages")
+    assert 0 < pages["in_room"] < room(16)
+    assert pages["elsewhere"] == 0

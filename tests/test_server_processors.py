@@ -173,7 +173,7 @@ def test_requests_compute_in_turn_on_one_processor_where_the_database_computes_t
     with serving(
         tmp_path, workers=2, environ=environ, url=db_url, app="tests.telling:create_app()"
     ) as service:
-        found = [service.get("/told")["takes_turns"] for _ in range(5)]
+        found = [service.get("/turn")["takes_turns"] for _ in range(5)]
     assert found == [are_in_turn and engine_name == "sqlite"] * 5
 
 

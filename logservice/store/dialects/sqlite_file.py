@@ -16,9 +16,11 @@ from sqlalchemy.exc import DisconnectionError
 from ...errors import InvalidValue, Unavailable
 from .urls import SETTING, shown
 
-_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-8192", "PRAGMA mmap_size=268435456")
-# What reads on and on uses no page twice: the file is neither mapped into memory nor held there.
-_MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-2048", "PRAGMA mmap_size=0")
+# Connections hold few pages: one that reads lets go of all once somebody has written, and the system holds
+# what of the file is read often. Under our own server there is room for all of them: server_pages.
+_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-256", "PRAGMA mmap_size=268435456")
+# What reads on and on uses no page twice: the file is not mapped into memory either.
+_MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-256", "PRAGMA mmap_size=0")
 # The order matters: auto_vacuum before WAL, and both before the first table.
 _WRITER_PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",
@@ -26,7 +28,7 @@ _WRITER_PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA secure_delete=OFF",
     "PRAGMA wal_autocheckpoint=0",
-    "PRAGMA cache_size=-32768",
+    "PRAGMA cache_size=-4096",
     "PRAGMA temp_store=MEMORY",
 )
 
