@@ -3,8 +3,8 @@
 A read that comes after a write lets go of all pages that its connection had, and fetches them anew: many
 thousands a second, which would come and go among what Python keeps for long, and leave holes between that.
 They have a place of their own here, which stays as large as it is, with room for all that the connections of
-a worker may hold. Nearly full it would hurt: none of them could hold any more then, and what is sorted would
-go to files. https://www.sqlite.org/malloc.html#_page_cache_memory
+a worker commonly hold: with fewer than ten pages left SQLite has no connection hold more than it holds, and
+small temporary tables go to files. https://www.sqlite.org/malloc.html#_page_cache_memory
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import threading
 
 #: How large a page is in a database of which nobody says otherwise.
 _PAGE_BYTES = 4096
-#: How many pages the connection that writes may hold, and each that reads, by what they are told in
-#: store/dialects/sqlite_file.py; and for how many more connections than threads there is room.
-_WRITER, _READER, _MORE_READERS = 1024, 64, 8
-#: https://www.sqlite.org/c3ref/c_config_covering_index_scan.html
-_CONFIG_PAGECACHE, _CONFIG_PCACHE_HDRSZ = 7, 24
+#: How many pages the connection that writes holds at most, and each that reads, by what they are told in
+#: store/dialects/sqlite_file.py; what temporary tables of a thread commonly have; and for how many more
+#: connections than threads there is room, for those that read much have a pool of their own.
+_WRITER, _READER, _TEMPORARY, _MORE_READERS = 1024, 64, 16, 8
+#: How much is sorted in memory, in pages: otherwise as much as a connection may hold.
+_SORTED = 2048
+#: Options are listed at https://www.sqlite.org/c3ref/c_config_covering_index_scan.html
+_CONFIG_PAGECACHE, _CONFIG_PCACHE_HDRSZ, _CONFIG_PMASZ = 7, 24, 25
 #: https://www.sqlite.org/c3ref/c_status_malloc_count.html
 _STATUS_MEMORY_USED = 0
 _OK = 0
@@ -28,7 +31,7 @@ _OK = 0
 
 def room(threads: int) -> int:
     """Return for how many pages there is room in a worker of so many threads."""
-    return _WRITER + _READER * (threads + _MORE_READERS)
+    return _WRITER + _READER * (threads + _MORE_READERS) + _TEMPORARY * threads
 
 
 def reserve(threads: int) -> bool:
@@ -46,6 +49,7 @@ def reserve(threads: int) -> bool:
     sqlite.sqlite3_shutdown()
     try:
         header = ctypes.c_int()
+        sqlite.sqlite3_config(_CONFIG_PMASZ, _SORTED)
         if sqlite.sqlite3_config(_CONFIG_PCACHE_HDRSZ, ctypes.byref(header)) != _OK:
             return False
         size, pages = _PAGE_BYTES + header.value, room(threads)
@@ -56,10 +60,11 @@ def reserve(threads: int) -> bool:
 
 def _library() -> ctypes.CDLL | None:
     """Return the library that Python's module is linked with, whatever others there are."""
-    if sys.platform != "linux":
+    file = getattr(_sqlite3, "__file__", None)
+    if sys.platform != "linux" or file is None:
         return None
     try:
-        library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+        library = ctypes.CDLL(file)
     except OSError:
         return None
     return library if hasattr(library, "sqlite3_config") and hasattr(library, "sqlite3_status64") else None

@@ -33,6 +33,7 @@ from tests.store_rows import (
     NOW,
     SITE,
     Row,
+    at_once,
     buckets,
     contents,
     make_record,
@@ -209,6 +210,32 @@ def test_a_failure_of_one_store_does_not_lock_out_another(open_store: Any) -> No
 
     within(10, lambda: other.record([make_record()]))
     assert len(raw_rows(other)) == 1
+
+
+def test_a_disk_that_is_full_within_a_transaction_is_told_to_all_who_share_it(
+    store: LogStore, path: Path
+) -> None:
+    tried: list[int] = []
+
+    def fill(connection: Connection) -> None:
+        tried.append(1)
+        # As SQLite does by itself when it can write no page.
+        connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+        raise sqlite3.OperationalError("database or disk is full")
+
+    failures: list[Any] = []
+    calls = [lambda: store.write(fill), lambda: store.record([make_record(content="neighbour")])]
+    with FileLock(path.with_name(f"{path.name}-lock")):
+        sharing = threading.Thread(target=lambda: failures.extend(at_once(calls)), daemon=True)
+        sharing.start()
+        time.sleep(0.3)
+    sharing.join(10)
+
+    assert [type(failure) for failure in failures] == [Unavailable, Unavailable]
+    assert all("database or disk is full" in str(failure) for failure in failures)
+    assert tried == [1]
+    within(10, lambda: store.record([make_record(content="next")]))
+    assert contents(raw_rows(store)) == ["next"]
 
 
 # A file that goes away

@@ -48,6 +48,8 @@ from .sqlite_wal import WriteAheadLog
 
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
+# The driver has codes for errors since Python 3.11 only: https://www.sqlite.org/rescode.html
+_MEETS_ALL = frozenset({"database or disk is full", "disk I/O error"})
 _INDEX = "log_contents_index"
 
 _index = sql_table(_INDEX, sql_column("rowid"))
@@ -222,6 +224,11 @@ class SQLiteDialect(Dialect):
 
     def claim(self, connection: Connection, claims: Iterable[Claim]) -> None:
         """There is one writer at a time: everything is its own."""
+
+    def meets_all(self, error: Exception) -> bool:
+        """Say so of a disk that is full or fails: SQLite has ended the whole transaction by then."""
+        cause = getattr(error, "orig", error)
+        return isinstance(cause, sqlite3.OperationalError) and str(cause) in _MEETS_ALL
 
     def release(self) -> None:
         """Close the writing connection; the last one to close folds the write-ahead log back."""
