@@ -60,6 +60,8 @@ _APART = 2
 _TRIM_EVERY = 30
 #: Seconds that a worker leaves a new connection to others, for each that it has itself, and at most.
 _LEAVE, _LEAVE_MOST = 0.0002, 0.002
+#: How many connections of a second it leaves to others; when more come they do not stay for long.
+_LEFT_A_SECOND = 100
 
 
 class Worker(ThreadWorker):
@@ -85,6 +87,8 @@ class Worker(ThreadWorker):
         self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
         #: Whose turn it is to compute, where they take turns.
         self.turns: Turns | None = None
+        #: How many connections have come so far in which second.
+        self._came = 0, 0
         #: When it was told to quit.
         self._quit_at: float | None = None
         #: When free memory is to be given back next.
@@ -136,7 +140,10 @@ class Worker(ThreadWorker):
         All wait for the same socket, and clients keep connections: whoever woke first would have a burst of
         them for good, and compute on one processor while the others rest.
         """
-        if self.cfg.workers > 1:
+        second = int(time.monotonic())
+        came = self._came[1] + 1 if self._came[0] == second else 1
+        self._came = second, came
+        if self.cfg.workers > 1 and came <= _LEFT_A_SECOND:
             # Those that are over are no work.
             time.sleep(min(_LEAVE * (self.nr_conns - len(self._lingering)), _LEAVE_MOST))
         super().accept(*args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import platform
@@ -104,6 +105,28 @@ def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(("workers", "naps"), [(1, []), (2, [0.002] * 100)])
+def test_a_worker_leaves_so_many_connections_of_a_second_to_others_and_no_more(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, workers: int, naps: list[float]
+) -> None:
+    slept: list[float] = []
+    now = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=slept.append)
+    monkeypatch.setattr("logservice.server_worker.time", clock)
+    worker.cfg.set("workers", workers)
+    worker.nr_conns = 30
+
+    class Listener:
+        def accept(self) -> None:
+            raise BlockingIOError(errno.EAGAIN, "another worker was quicker")
+
+    for second in (1, 2):
+        for _ in range(300):
+            worker.accept(Listener())
+        assert slept == naps * second
+        now[0] += 1
 
 
 @pytest.fixture
