@@ -12,7 +12,7 @@ One that is over is closed once its client has closed it, without a wait that st
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
-large as its largest request, and in pieces. Pages of SQLite's have a place of their own.
+large as its largest request, and in pieces.
 
 An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.
 """
@@ -37,7 +37,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from . import server_bodies as bodies
 from . import server_headers as headers
-from . import server_memory, server_pages
+from . import server_memory
 from .errors import LogServiceError
 from .server_arrivals import Arrivals, Outcome
 from .server_lingering import Lingering
@@ -106,11 +106,9 @@ class Worker(ThreadWorker):
         except LogServiceError as error:
             self._let_others_fail()
             raise AppImportError(str(error)) from None
-        if _computes_here(self.wsgi):
-            server_pages.reserve(self.cfg.threads)
-            # With TLS a thread is there before anything is seen: it would wait for its client in its turn.
-            if self.processor is not None and not self.cfg.is_ssl:
-                self.turns = Turns()
+        # With TLS a thread is there before anything is seen: it would wait for its client within its turn.
+        if self.processor is not None and not self.cfg.is_ssl and _computes_here(self.wsgi):
+            self.turns = Turns()
         # All of it stays for as long as the worker does.
         gc.collect()
         gc.freeze()

@@ -29,7 +29,6 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from logservice import server_pages
 from logservice.server_threads import Begun, waited_to_begin
 from logservice.server_turns import LOOK_EVERY, Turns, end_turn
 from logservice.server_worker import Worker
@@ -63,34 +62,25 @@ def test_a_worker_whose_master_is_gone_stops_as_at_a_sigterm(goes_on: bool) -> N
 
 
 @pytest.mark.parametrize(
-    ("processor", "extensions", "computes_here", "are_in_turn"),
+    ("processor", "extensions", "are_in_turn"),
     [
-        (0, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=True))}, True, True),
-        (0, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=False))}, False, False),
-        (None, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=True))}, True, False),
-        (0, {}, False, False),
-        (0, None, False, False),
+        (0, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=True))}, True),
+        (0, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=False))}, False),
+        (None, {"logservice": SimpleNamespace(store=SimpleNamespace(computes_here=True))}, False),
+        (0, {}, False),
+        (0, None, False),
     ],
     ids=["in turn", "a server computes", "on any processor", "no log", "no Flask"],
 )
-def test_where_the_database_computes_requests_have_turns_and_pages_room(
-    worker: Worker,
-    monkeypatch: pytest.MonkeyPatch,
-    processor: int | None,
-    extensions: dict[str, Any] | None,
-    computes_here: bool,
-    are_in_turn: bool,
+def test_requests_compute_in_turn_on_one_processor_alone(
+    worker: Worker, processor: int | None, extensions: dict[str, Any] | None, are_in_turn: bool
 ) -> None:
-    # Done in earnest it would change this process for all tests.
-    reserved: list[int] = []
-    monkeypatch.setattr(server_pages, "reserve", reserved.append)
     loaded = SimpleNamespace() if extensions is None else SimpleNamespace(extensions=extensions)
     worker.app = SimpleNamespace(wsgi=lambda: loaded)
     worker.processor = processor
     worker.load_wsgi()
     gc.unfreeze()
     assert (worker.turns is not None) is are_in_turn
-    assert reserved == [3] * computes_here
 
 
 def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:

@@ -17,10 +17,10 @@ from ...errors import InvalidValue, Unavailable
 from .urls import SETTING, shown
 
 # Connections hold few pages: one that reads lets go of all once somebody has written, and the system holds
-# what of the file is read often. Under our own server there is room for all of them: server_pages.
-_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-256", "PRAGMA mmap_size=268435456")
+# what of the file is read often.
+_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-1024", "PRAGMA mmap_size=268435456")
 # What reads on and on uses no page twice: the file is not mapped into memory either.
-_MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-256", "PRAGMA mmap_size=0")
+_MUCH_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-1024", "PRAGMA mmap_size=0")
 # The order matters: auto_vacuum before WAL, and both before the first table.
 _WRITER_PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",
