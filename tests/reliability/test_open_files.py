@@ -49,7 +49,7 @@ def post_until_stored(service: Service, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("soft", "hard", "expected"),
-    [(160, 160, "64 160"), (1024, 4096, "1000 1096"), (256, 1024, "928 1024"), (40, 40, "9 40")],
+    [(160, 160, "64 160"), (1024, 8192, "4000 4096"), (256, 1024, "928 1024"), (40, 40, "9 40")],
 )
 def test_a_worker_keeps_as_many_connections_as_it_has_files_for(soft: int, hard: int, expected: str) -> None:
     done = subprocess.run(
