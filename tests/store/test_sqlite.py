@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, recording, search
 from logservice.store.dialects import sqlite_ids, sqlite_wal
+from logservice.store.dialects.sqlite_file import driver
 from logservice.store.filters import Filters
 from logservice.store.locks import FileLock
 from logservice.store.prepared import prepared
@@ -220,7 +221,7 @@ def test_a_disk_that_is_full_within_a_transaction_is_told_to_all_who_share_it(
     def fill(connection: Connection) -> None:
         tried.append(1)
         # As SQLite does by itself when it can write no page.
-        connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
+        driver(connection).rollback()
         raise sqlite3.OperationalError("database or disk is full")
 
     failures: list[Any] = []
