@@ -1,10 +1,11 @@
 """Whether a service stays the same for long: python -m benchmarks.endurance --rows 1000000 --minutes 30
 
-It is filled, and asked for more than a minute, so that what looks at the last minute has a full one. What
-it can do is measured by clients who wait for their answers, and a share of that is offered, reads and posts
-mixed, by clients who do not; every few minutes anew, for others may use the same machine, and p99 and
-failures are told of each of these times. Meanwhile the memory of its workers is sampled; how it grows is told
-without the first third of the time, in which caches fill.
+It is filled, and asked for more than a minute by more clients than it has threads, so that what looks at the
+last minute has a full one, and no thread opens its connections to the database later. What it can do is
+measured by clients who wait for their answers, and a share of that is offered, reads and posts mixed, by
+clients who do not; every few minutes anew, for others may use the same machine, and p99 and failures are told
+of each of these times. Meanwhile the memory of its workers is sampled; how it grows is told without the first
+third of the time, in which caches fill.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from .serving import Service, serving
 KINDS = ("VmRSS", "RssAnon")
 SAMPLE_SECONDS = 5.0
 WARMING = 1 / 3
-#: Seconds until the last minute is full.
-FILLING_SECONDS = 65.0
+#: Seconds until the last minute is full, and clients enough that each thread has had its connections.
+FILLING_SECONDS, FILLING_CLIENTS = 65.0, 64
 #: For how many seconds it is measured what the service can do.
 CAPACITY_SECONDS = 15.0
 #: Into so many parts the time is divided, whose memory is told.
@@ -130,7 +131,8 @@ def main(rows: int, minutes: float, share: float, anew: float, engine: str, fold
         filled(engine, rows, folder=folder, name="endurance") as (pair, logins),
         serving(pair, logins, log=pair.folder / "log") as service,
     ):
-        capacity(service.port, logins.admin, seconds=min(FILLING_SECONDS, seconds / 4))
+        filling = min(FILLING_SECONDS, seconds / 4)
+        capacity(service.port, logins.admin, seconds=filling, connections=FILLING_CLIENTS)
         found, watched = _keep_busy(service, share=share, seconds=seconds, anew=60 * anew)
         click.echo(f"{service.total():,} rows at last")
     _tell(found, watched)
@@ -148,9 +150,7 @@ def _keep_busy(service: Service, *, share: float, seconds: float, anew: float) -
             took = busy.milliseconds(200, "read")
             p99 = f"p99 of reads {percentile(took, 0.99):.1f} ms" if took else "no read was answered"
             click.echo(f"{p99}, {_failed(busy):,} failed")
-            found.answers += busy.answers
-            found.seconds += busy.seconds
-            found.most = max(found.most, busy.most)
+            found.add(busy)
     return found, watched
 
 

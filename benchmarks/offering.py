@@ -2,11 +2,16 @@
 
 A client that waits for its answer before it asks again slows down with the service, and never offers it more
 than it can do. Here each request has its moment, and how long it takes is counted from there.
+
+Clients of a real service have processors of their own. These share those of the service, whose workers, when
+there is too much to do, kept them waiting for a second at a time: that would count as the service's delay. So
+they come first, where the system lets us, and how late they were is told.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import re
 import resource
 import selectors
@@ -52,11 +57,22 @@ class Answer:
 
 @dataclass(slots=True)
 class Offered:
-    """All answers to what was offered in so many seconds, and the most requests under way at once."""
+    """All answers to what was offered in so many seconds, and the most requests under way at once.
+
+    And by how many milliseconds the clients themselves were late with each.
+    """
 
     answers: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
     most: int = 0
+    late: list[float] = field(default_factory=list)
+
+    def add(self, other: Offered) -> None:
+        """Count what was offered at another time as well."""
+        self.answers += other.answers
+        self.seconds += other.seconds
+        self.most = max(self.most, other.most)
+        self.late += other.late
 
     def statuses(self, kind: str | None = None) -> Counter[int]:
         """Return how often each status was answered, of one kind or of all."""
@@ -77,6 +93,9 @@ class Offered:
                     f"{kind:6} {status or 'lost'}: {count:7,}  {count / self.seconds:7.1f}/s  "
                     f"p50 {p50:7.1f} ms  p99 {p99:7.1f} ms  max {max(took):7.1f} ms"
                 )
+        if self.late:
+            p99, most = percentile(self.late, 0.99), max(self.late)
+            yield f"clients were late themselves by p99 {p99:.1f} ms  max {most:.1f} ms, which is part of it"
 
 
 def _raise_limit() -> None:
@@ -90,13 +109,13 @@ def _raise_limit() -> None:
 def offer(port: int, requests: Iterable[Request], *, rate: float, seconds: float) -> Offered:
     """Send so many requests a second for so many seconds, and wait for every answer."""
     _raise_limit()
-    with _without_pauses():
+    with _without_pauses(), _first():
         return _Clients(port).run(iter(requests), rate=rate, seconds=seconds)
 
 
 def ask(port: int, requests: Iterable[Request], *, connections: int, seconds: float) -> Offered:
     """Have so many clients send one request after the other, each when it has its answer."""
-    with _without_pauses():
+    with _without_pauses(), _first():
         return _Clients(port).run(iter(requests), rate=None, seconds=seconds, most=connections)
 
 
@@ -110,6 +129,21 @@ def _without_pauses() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def _first() -> Iterator[None]:
+    """Have this thread get a processor whenever it wants one, if we may decide that."""
+    try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (AttributeError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 class _Clients:
@@ -130,7 +164,9 @@ class _Clients:
         while (now := time.perf_counter()) < end:
             while (rate is None and self._busy < most) or (rate is not None and due <= now):
                 self._send(next(requests), now if rate is None else due)
-                due += 0 if rate is None else 1 / rate
+                if rate is not None:
+                    self._found.late.append((time.perf_counter() - due) * 1000)
+                    due += 1 / rate
             self._answers(max(0.0, min(due if rate else end, end) - time.perf_counter()))
         self._found.seconds = time.perf_counter() - begun
         while self._busy and time.perf_counter() < end + GRACE:
