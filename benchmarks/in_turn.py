@@ -53,8 +53,7 @@ class Contender:
         """Be offered so many requests a second."""
         busy = overload(self.service.port, self.service.logins.admin, rate=rate, seconds=seconds)
         self.turns.append(busy.milliseconds(200, "read"))
-        self.found.answers += busy.answers
-        self.found.seconds += busy.seconds
+        self.found.add(busy)
 
     def described(self) -> Iterator[str]:
         """Yield lines on all of its turns."""

@@ -115,7 +115,7 @@ def offer(port: int, requests: Iterable[Request], *, rate: float, seconds: float
 
 def ask(port: int, requests: Iterable[Request], *, connections: int, seconds: float) -> Offered:
     """Have so many clients send one request after the other, each when it has its answer."""
-    with _without_pauses(), _first():
+    with _without_pauses():
         return _Clients(port).run(iter(requests), rate=None, seconds=seconds, most=connections)
 
 

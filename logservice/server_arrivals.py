@@ -32,8 +32,8 @@ class _Awaited:
 class Outcome:
     """What is done with a connection that need not be waited for."""
 
-    #: Its request may be given to a thread; it writes, or not.
-    begin: Callable[[TConn, bool], None]
+    #: Its request may be given to a thread; so much of it was seen, nothing where that cannot be.
+    begin: Callable[[TConn, bytes], None]
     #: Its headers have no end.
     refuse: Callable[[TConn], None]
     #: Nothing more comes, or it comes too late.
@@ -112,11 +112,11 @@ class Arrivals:
 
     def _go_on(self, conn: TConn, seen: _Seen | None) -> None:
         if seen is None:
-            self._outcome.begin(conn, False)
+            self._outcome.begin(conn, b"")
         elif headers.are_too_many(seen.all):
             self._outcome.refuse(conn)
         else:
-            self._outcome.begin(conn, headers.is_writing(seen.all))
+            self._outcome.begin(conn, seen.all)
 
 
 @dataclass(frozen=True, slots=True)

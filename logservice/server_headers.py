@@ -41,14 +41,19 @@ def wait_for(sock: socket.socket, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
 
+def are_whole(seen: bytes) -> bool:
+    """Whether all headers of a request are there."""
+    return _END in seen
+
+
 def are_awaited(seen: bytes) -> bool:
     """Whether more has to arrive before anybody can say what becomes of a request, and may arrive."""
-    return not (_END in seen or _is_malformed(seen) or len(seen) >= MOST)
+    return not (are_whole(seen) or _is_malformed(seen) or len(seen) >= MOST)
 
 
 def are_too_many(seen: bytes) -> bool:
     """Whether so much has arrived that no more is waited for, and the headers have no end."""
-    return len(seen) >= MOST and not (_END in seen or _is_malformed(seen))
+    return len(seen) >= MOST and not (are_whole(seen) or _is_malformed(seen))
 
 
 def is_writing(seen: bytes) -> bool:

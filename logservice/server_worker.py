@@ -7,6 +7,7 @@ grace period, in which no other master can start.
 
 All workers wait for connections on the same socket; here a new one goes to a worker that has few. It gets a
 thread once the headers of a request are there, and requests that write leave some threads to those that read.
+A request that would wait for too long is refused at once.
 Where it keeps to one processor, and the database computes in it too, they compute in turn.
 One that is over is closed once its client has closed it, without a wait that stops all others.
 
@@ -26,7 +27,7 @@ import socket
 import struct
 import sys
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice, takewhile
 from typing import Any
@@ -38,10 +39,11 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from . import server_bodies as bodies
 from . import server_headers as headers
 from . import server_memory
+from . import server_refusals as refusals
 from .errors import LogServiceError
 from .server_arrivals import Arrivals, Outcome
 from .server_lingering import Lingering
-from .server_threads import Threads, waited_to_begin
+from .server_threads import Threads, is_refused, waited_to_begin
 from .server_turns import LOOK_EVERY, Turns, end_turn
 
 #: Seconds for the headers. They come from anybody, and fit into a few packets.
@@ -62,6 +64,8 @@ _TRIM_EVERY = 30
 _LEAVE, _LEAVE_MOST = 0.0002, 0.002
 #: How many connections of a second it leaves to others; when more come they do not stay for long.
 _LEFT_A_SECOND = 100
+#: How many requests are refused at once, or wait for that, at most; more wait for a thread.
+_MOST_REFUSED = 64
 
 
 class Worker(ThreadWorker):
@@ -81,10 +85,16 @@ class Worker(ThreadWorker):
         self._lingering = Lingering(self._forget_connection)
         #: Connections whose next request is not there yet.
         self._arrivals = Arrivals(
-            Outcome(self._begin, self._refuse, self._hang_up), seconds=min(HEADERS, self.client_timeout)
+            Outcome(self._begin, self._refuse_headers, self._hang_up),
+            seconds=min(HEADERS, self.client_timeout),
         )
         #: Connections whose requests have a thread or wait for one.
         self._threads: Threads[TConn] = Threads(super().enqueue_req, threads=self.cfg.threads)
+        #: Whether the application refuses requests that it is told to.
+        self.refuses = False
+        #: The thread that does so, and the connections that are there or wait for it.
+        self._refusing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refusing")
+        self._refused: set[TConn] = set()
         #: Whose turn it is to compute, where they take turns.
         self.turns: Turns | None = None
         #: How many connections have come so far in which second.
@@ -106,6 +116,7 @@ class Worker(ThreadWorker):
         except LogServiceError as error:
             self._let_others_fail()
             raise AppImportError(str(error)) from None
+        self.refuses = refusals.are_known_to(self.wsgi)
         # With TLS a thread is there before anything is seen: it would wait for its client within its turn.
         if self.processor is not None and not self.cfg.is_ssl and _computes_here(self.wsgi):
             self.turns = Turns()
@@ -150,11 +161,29 @@ class Worker(ThreadWorker):
         """Give a connection to a thread once the headers of its request are there."""
         self._arrivals.add(conn, self.poller)
 
-    def _begin(self, conn: TConn, writes: bool) -> None:
+    def _begin(self, conn: TConn, seen: bytes) -> None:
         conn.data_ready = True
-        self._threads.add(conn, writes=writes)
+        writes = headers.is_writing(seen)
+        if self._may_refuse(writes=writes) and refusals.is_quick(seen, conn.sock):
+            self._refused.add(conn)
+            done = self._refusing.submit(self._refuse, conn)
+            done.add_done_callback(lambda _: self.method_queue.defer(self.finish_request, conn, done))
+        else:
+            self._threads.add(conn, writes=writes)
 
-    def _refuse(self, conn: TConn) -> None:
+    def _may_refuse(self, *, writes: bool) -> bool:
+        is_free = self.refuses and len(self._refused) < _MOST_REFUSED
+        return is_free and self._threads.are_too_many(writes=writes)
+
+    def _refuse(self, conn: TConn) -> Any:
+        """Have the application refuse a request."""
+        token = is_refused.set(True)
+        try:
+            return self._answer(conn)
+        finally:
+            is_refused.reset(token)
+
+    def _refuse_headers(self, conn: TConn) -> None:
         self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they have no end"))
         self._hang_up(conn)
 
@@ -163,20 +192,25 @@ class Worker(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Read and answer one request, in a thread of its own."""
-        # A client that takes none of its answer: sending fails then, and the thread is free.
-        seconds = struct.pack("ll", self.client_timeout, 0)
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         begun = self._threads.of(conn)
         # What waits for its turn here is not its client's delay; but it is known to who quits.
         self._await(conn, math.inf)
         with self.turns.taken(begun) if self.turns else contextlib.nullcontext():
             waited = waited_to_begin.set(time.monotonic() - begun.since)
-            self._await(conn, min(HEADERS, self.client_timeout))
             try:
-                return super().handle(conn)
+                return self._answer(conn)
             finally:
                 waited_to_begin.reset(waited)
-                self._awaited.pop(conn, None)
+
+    def _answer(self, conn: TConn) -> Any:
+        # A client that takes none of its answer: sending fails then, and the thread is free.
+        seconds = struct.pack("ll", self.client_timeout, 0)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        self._await(conn, min(HEADERS, self.client_timeout))
+        try:
+            return super().handle(conn)
+        finally:
+            self._awaited.pop(conn, None)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer a request whose headers are there; its body is read meanwhile."""
@@ -205,6 +239,7 @@ class Worker(ThreadWorker):
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Have a connection wait for its next request, or close it once its client has."""
         self._threads.end(conn)
+        self._refused.discard(conn)
         is_over = not fs.cancelled() and fs.exception() is None and not fs.result()
         if is_over:
             self._hang_up(conn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -78,6 +79,89 @@ def test_who_has_waited_too_long_to_be_served_is_begun_by_any_thread(monotonic: 
     assert begun.threads.of("w1").since == begun.threads.of("w4").since
     # Nobody's request has only just come.
     assert begun.threads.of("nobody") == (False, monotonic.now)
+
+
+#: Seconds for each of so many requests, 128 a second; they can be added up without an error.
+_TICK = 1 / 128
+
+
+def offered(
+    monotonic: SimpleNamespace,
+    share: float,
+    seconds: float,
+    *,
+    stalls: Callable[[float], bool] = lambda _: False,
+) -> Iterator[tuple[float, bool, float]]:
+    """Yield when a request came, whether it was refused, and how long the last one that began had waited.
+
+    Two threads, which are always as fast, are offered a share of what they can do; nothing is done while it
+    `stalls`.
+    """
+    waits = [0.0]
+
+    def begin(came: float) -> None:
+        waited = monotonic.now - came
+        if waited > LONGEST_SECONDS:
+            # It is refused by its thread, which takes no time.
+            late.append(came)
+        else:
+            waits.append(waited)
+            under_way.append(came)
+
+    under_way: list[float] = []
+    late: list[float] = []
+    threads: Threads[float] = Threads(begin, threads=2)
+    begun, due = monotonic.now, 0.0
+    while (now := monotonic.now - begun) < seconds:
+        if under_way and not stalls(now):
+            threads.end(under_way.pop(0))
+        while late:
+            threads.end(late.pop())
+        due += share
+        while due >= 1:
+            due -= 1
+            is_refused = threads.are_too_many(writes=False)
+            if not is_refused:
+                threads.add(monotonic.now + due * _TICK / 4, writes=False)
+            yield now, is_refused, waits[-1]
+        monotonic.now += _TICK
+
+
+@pytest.mark.parametrize("share", [1.25, 2, 5])
+def test_of_more_than_can_be_done_some_are_refused_so_that_nobody_waits_too_long(
+    monotonic: SimpleNamespace, share: float
+) -> None:
+    refused = [now for now, is_refused, _ in offered(monotonic, share, 20) if is_refused]
+    assert refused
+    late = [wait for now, _, wait in offered(monotonic, share, 20) if now > 8]
+    assert max(late) < LONGEST_SECONDS
+    # What can be done is done.
+    assert min(late) > 1
+    kept = [now for now, is_refused, _ in offered(monotonic, share, 20) if now > 10 and not is_refused]
+    assert len(kept) == pytest.approx(10 / _TICK, rel=0.02)
+
+
+@pytest.mark.parametrize("stall", [0.6, 1, 1.5, 1.9])
+def test_nobody_is_refused_for_what_gathers_while_nothing_goes_on(
+    monotonic: SimpleNamespace, stall: float
+) -> None:
+    found = list(offered(monotonic, 0.75, 15, stalls=lambda now: 3 < now <= 3 + stall))
+    assert [now for now, is_refused, _ in found if is_refused] == []
+    assert max(wait for _, _, wait in found) > stall - 0.1
+    assert found[-1][2] < 0.1
+
+
+def test_each_kind_waits_for_itself(monotonic: SimpleNamespace) -> None:
+    begun = Begun(4)
+    begun.add(" ".join(f"w{number}" for number in range(40)))
+    for number in range(20):
+        monotonic.now += 0.125
+        begun.threads.end(f"w{number}")
+    assert begun.threads.are_too_many(writes=True)
+    assert not begun.threads.are_too_many(writes=False)
+    for number in range(20, 40):
+        begun.threads.end(f"w{number}")
+    assert not begun.threads.are_too_many(writes=True)
 
 
 def test_a_thread_that_could_not_begin_is_not_counted() -> None:

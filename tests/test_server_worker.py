@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,9 +30,10 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from logservice.server_threads import Begun, waited_to_begin
+from logservice.server_threads import Begun, Threads, is_refused, waited_to_begin
 from logservice.server_turns import LOOK_EVERY, Turns, end_turn
 from logservice.server_worker import Worker
+from tests.conftest import MakeApp
 from tests.processes import children, eventually
 from tests.serving import Service, serving
 from tests.sockets import tcp_pair
@@ -207,6 +209,7 @@ def test_what_was_read_with_the_request_before_gets_no_thread_by_itself(
 
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+POST_EVENT = b"POST /api/log/ HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.mark.parametrize(
@@ -599,6 +602,104 @@ def test_a_request_is_told_how_long_it_waited_for_its_turn(
     assert found == [100]
     worker.finish_request(client.conn, answered(keeps=True))
     assert worker.poller.select(0) == []
+
+
+@pytest.fixture
+def refusing(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """A worker that has too many posts, and an application that refuses what it is told to."""
+    monkeypatch.setattr(Threads, "are_too_many", lambda _threads, *, writes: writes)
+    worker.wsgi, worker.refuses = ignoring, True
+    worker.method_queue.init()
+    with closing(worker.method_queue):
+        worker.poller.register(
+            worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks
+        )
+        yield worker
+
+
+def test_who_would_wait_too_long_is_refused_in_no_thread_of_others(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    def noting(environ: Any, start_response: Any) -> list[bytes]:
+        noted.append((environ["REQUEST_METHOD"], is_refused.get()))
+        return ignoring(environ, start_response)
+
+    noted: list[tuple[str, bool]] = []
+    refusing.wsgi = noting
+    client = connect()
+    # Two at once: the second is there when the first is done.
+    client.say(2 * (POST_EVENT + b"Content-Length: 5\r\n\r\n[1,2]"))
+    for _ in range(2):
+        assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
+        refusing.wait_for_and_dispatch_events(timeout=5)
+    assert noted == [("POST", True)] * 2
+    assert begun == []
+    # Its connection is kept, and who reads, or asks nothing of the log, has a thread.
+    client.say(GET.replace(b"/healthz", b"/api/log/"))
+    assert begun == [client.conn]
+    other = connect()
+    other.say(POST + b"Content-Length: 0\r\n\r\n")
+    assert begun == [client.conn, other.conn]
+
+
+def test_who_is_refused_in_the_middle_of_a_body_is_hung_up_on(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    client = connect()
+    client.say(POST_EVENT + b"Content-Length: 9\r\n\r\n[1,")
+    refusing.wait_for_and_dispatch_events(timeout=5)
+    assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
+    assert client.socket.recv(1000) == b""
+    assert begun == []
+
+
+def test_no_more_are_refused_than_one_thread_can_do_soon(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(environ: Any, start_response: Any) -> list[bytes]:
+        assert goes_on.wait(10)
+        return ignoring(environ, start_response)
+
+    monkeypatch.setattr("logservice.server_worker._MOST_REFUSED", 2)
+    goes_on = threading.Event()
+    refusing.wsgi = stuck
+    first, second, third, fourth = (connect() for _ in range(4))
+    for client in (first, second, third):
+        client.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
+    assert begun == [third.conn]
+    goes_on.set()
+    for client in (first, second):
+        assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
+        refusing.wait_for_and_dispatch_events(timeout=5)
+    fourth.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
+    assert fourth.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
+    assert begun == [third.conn]
+
+
+def test_an_application_that_refuses_nothing_is_not_told_to(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    refusing.refuses = False
+    client = connect()
+    client.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
+    assert begun == [client.conn]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
+def test_the_service_says_what_is_wrong_when_it_is_told_to_refuse(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client], make_app: MakeApp
+) -> None:
+    app = make_app()
+    refusing.app = SimpleNamespace(wsgi=lambda: app)
+    refusing.load_wsgi()
+    gc.unfreeze()
+    client = connect()
+    client.say(POST_EVENT + b"Content-Length: 5\r\n\r\n[1,2]")
+    answer = HTTPResponse(client.socket)
+    answer.begin()
+    assert (answer.status, answer.getheader("Retry-After")) == (503, "1")
+    assert b"too many requests are waiting" in answer.read()
+    assert begun == []
 
 
 def answered(*, keeps: bool = False) -> Future[bool]:

@@ -5,7 +5,7 @@ client has gone. So who waited for long is told to come back, which costs little
 wait as long. How long a request has waited, the system knows: since its last byte came in. That counts the
 time before the connection was accepted, and needs no clock of anybody else's; who came while the service was
 starting, and that is seconds, has waited since it was ready. Where the rest of a body comes while a request
-waits, the server's worker knows better.
+waits, the server's worker knows better; and it says what would wait too long, before it does.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from typing import Any
 from flask import Flask, request
 
 from ..server_threads import LONGEST_SECONDS as LONGEST_SECONDS
-from ..server_threads import waited_to_begin
+from ..server_threads import REFUSABLE, REFUSES, is_refused, waited_to_begin
 from .responses import ApiError
 
 _MESSAGE = "too many requests are waiting; try again"
-#: What takes its time. What operators look at meanwhile is answered however late, and so are files.
-_REFUSED = ("/api/", "/v1/")
 
 # Milliseconds since data came in last, `tcpi_last_data_recv` of Linux: include/uapi/linux/tcp.h
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
@@ -34,14 +32,17 @@ _LAST_DATA = struct.Struct("=52xI")
 def init_app(app: Flask) -> None:
     """Refuse in an application, which is ready now, what waited too long, before anybody is recognised."""
     app.before_request(partial(_refuse_late, time.monotonic()))
+    app.extensions[REFUSES] = True
 
 
 def _refuse_late(ready: float) -> None:
-    if request.method == "OPTIONS" or not request.path.startswith(_REFUSED):
+    # What operators look at meanwhile is answered however late, and so are files.
+    if request.method == "OPTIONS" or not request.path.startswith(REFUSABLE):
         return
     since_ready = time.monotonic() - ready
     since_last_byte = waited(request.environ.get("gunicorn.socket"))
-    if min(max(since_last_byte, waited_to_begin.get()), since_ready) > LONGEST_SECONDS:
+    is_late = min(max(since_last_byte, waited_to_begin.get()), since_ready) > LONGEST_SECONDS
+    if is_late or is_refused.get():
         raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
 
 

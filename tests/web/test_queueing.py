@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from flask.testing import FlaskClient
 
-from logservice.server_threads import waited_to_begin
+from logservice.server_threads import is_refused, waited_to_begin
 from logservice.store.store import LogStore
 from logservice.web import queueing
 from tests.answers import assert_error, assert_ok
@@ -72,6 +72,26 @@ def test_who_waited_too_long_for_a_thread_while_a_body_came_is_told_to_come_back
     finally:
         waited_to_begin.reset(token)
     assert_error(answer, 503, "too many requests are waiting")
+
+
+def test_who_would_wait_too_long_is_told_to_come_back(client: FlaskClient, store: LogStore) -> None:
+    token = is_refused.set(True)
+    try:
+        answers = [
+            client.get(f"/api/log/token?key={ALICE_KEY}"),
+            client.post("/api/log/", json=make_event(), headers=GATEWAY),
+            client.get("/api/nowhere"),
+        ]
+        assert client.get("/healthz").status_code == 200
+    finally:
+        is_refused.reset(token)
+    for answer in answers:
+        assert_error(answer, 503, "too many requests are waiting")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.headers["X-Request-ID"]
+    assert answers[0].headers["Access-Control-Allow-Origin"] == "*"
+    assert store.count_raw() == 0
+    assert_ok(client.post("/api/log/", json=make_event(), headers=GATEWAY))
 
 
 def test_what_asks_nothing_of_the_log_is_answered_however_late(
