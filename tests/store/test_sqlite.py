@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, event, func, insert, select
 
 from logservice.errors import InvalidValue, Unavailable
 from logservice.store import ids, recording, search
@@ -97,6 +98,19 @@ def test_readers_of_a_file_that_nobody_writes_see_it(open_store: Any) -> None:
     store.close()
 
     assert len(raw_rows(open_store())) == 1
+
+
+def test_few_connections_are_kept_once_many_have_read_at_once(store: LogStore) -> None:
+    closed: list[Any] = []
+    event.listen(store.engine, "close", lambda connection, _record: closed.append(connection))
+    many = 20
+    with ExitStack() as stack:
+        for _ in range(many):
+            connection = stack.enter_context(store.reading())
+            assert connection.scalar(select(func.count()).select_from(records)) == 0
+    assert len(closed) == many - 4
+    with store.reading():
+        assert len(closed) == many - 4
 
 
 def test_the_file_is_for_its_owner_only(path: Path) -> None:

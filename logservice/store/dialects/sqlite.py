@@ -46,6 +46,9 @@ from .sqlite_ids import new_ids
 from .sqlite_readers import Readers
 from .sqlite_wal import WriteAheadLog
 
+# Connections that are kept for who reads next: requests that compute in turn need one or two. More are opened
+# when more read at once, and closed after it, for each has half a megabyte for itself.
+_KEPT, _MORE = 4, 36
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
 # The driver has codes for errors since Python 3.11 only: https://www.sqlite.org/rescode.html
@@ -85,7 +88,7 @@ class SQLiteDialect(Dialect):
         path = Path(folder, sqlite_file.chosen_file(url))
         return {
             "url": reading_url(path),
-            "pool_size": 16,
+            "pool_size": _KEPT,
             **_pool(waiting_time),
         }
 
@@ -301,7 +304,7 @@ def _pool(waiting_time: float) -> dict[str, Any]:
     """Return what the engines that read have in common."""
     return {
         "poolclass": QueuePool,
-        "max_overflow": 24,
+        "max_overflow": _MORE,
         "pool_timeout": waiting_time,
         "connect_args": {"timeout": waiting_time, "check_same_thread": False},
     }
