@@ -1,11 +1,11 @@
 """Whether a service stays the same for long: python -m benchmarks.endurance --rows 1000000 --minutes 30
 
-It is filled, and asked for more than a minute by more clients than it has threads, so that what looks at the
-last minute has a full one, and no thread opens its connections to the database later. What it can do is
-measured by clients who wait for their answers, and a share of that is offered, reads and posts mixed, by
-clients who do not; every few minutes anew, for others may use the same machine, and p99 and failures are told
-of each of these times. Meanwhile the memory of its workers is sampled; how it grows is told without the first
-third of the time, in which caches fill.
+It is filled, and asked for more than a minute by more clients than it has threads, so that what looks at
+the last minute has a full one, and all threads have been at work. What it can do is measured by clients who
+wait for their answers, and a share of that is offered, reads and posts mixed, by clients who do not; every
+few minutes anew, for others may use the same machine, and p99 and failures are told of each of these times.
+Meanwhile the memory of its workers is sampled; how it grows is told without the first third of the time, in
+which caches fill.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .serving import Service, serving
 KINDS = ("VmRSS", "RssAnon")
 SAMPLE_SECONDS = 5.0
 WARMING = 1 / 3
-#: Seconds until the last minute is full, and clients enough that each thread has had its connections.
+#: Seconds until the last minute is full, and clients enough for all threads.
 FILLING_SECONDS, FILLING_CLIENTS = 65.0, 64
 #: For how many seconds it is measured what the service can do.
 CAPACITY_SECONDS = 15.0

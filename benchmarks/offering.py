@@ -5,7 +5,7 @@ than it can do. Here each request has its moment, and how long it takes is count
 
 Clients of a real service have processors of their own. These share those of the service, whose workers, when
 there is too much to do, kept them waiting for a second at a time: that would count as the service's delay. So
-they come first, where the system lets us, and how late they were is told.
+they come first when they offer, where the system lets us, and how late they were is told.
 """
 
 from __future__ import annotations
@@ -114,7 +114,11 @@ def offer(port: int, requests: Iterable[Request], *, rate: float, seconds: float
 
 
 def ask(port: int, requests: Iterable[Request], *, connections: int, seconds: float) -> Offered:
-    """Have so many clients send one request after the other, each when it has its answer."""
+    """Have so many clients send one request after the other, each when it has its answer.
+
+    These do not come first: so many that connect at once would keep the worker whose processor they are on
+    from taking any.
+    """
     with _without_pauses():
         return _Clients(port).run(iter(requests), rate=None, seconds=seconds, most=connections)
 
@@ -136,7 +140,7 @@ def _first() -> Iterator[None]:
     """Have this thread get a processor whenever it wants one, if we may decide that."""
     try:
         before = os.sched_getscheduler(0), os.sched_getparam(0)
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except (AttributeError, OSError):
         yield
         return

@@ -121,6 +121,8 @@ class _Queue(Generic[Conn]):
         #: How many were taken since when, but for who is only refused; None if the last had not waited.
         self._taken = 0
         self._counted_from: float | None = None
+        #: When the last of those was.
+        self._counted = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -137,21 +139,32 @@ class _Queue(Generic[Conn]):
         """Return since when the first one waited, and it, which waits no more."""
         since, conn = self._waiting.popleft()
         now = time.monotonic()
-        if not self._waiting or now - since < _WAITED_SECONDS:
+        waited = now - since
+        if not self._waiting or waited < _WAITED_SECONDS:
             self._counted_from = None
-        elif self._counted_from is None:
+        elif waited <= LONGEST_SECONDS:
+            self._count(now)
+        return since, conn
+
+    def _count(self, now: float) -> None:
+        """Count one that is taken to be served, and has waited."""
+        if self._counted_from is None or now - self._counted > _WAITED_SECONDS:
+            # Or nothing went on.
             self._taken, self._counted_from = 0, now
-        elif now - since <= LONGEST_SECONDS:
+        else:
             self._taken += 1
             if now - self._counted_from >= _COUNTED_SECONDS:
                 self._pace = (now - self._counted_from) / self._taken
                 self._known_until = now + _KNOWN_SECONDS
                 self._taken, self._counted_from = 0, now
-        return since, conn
+        self._counted = now
 
     def seconds(self) -> float:
-        """Return for how long one more would wait, 0 where there was not too much to do of late."""
-        return len(self._waiting) * self._pace if time.monotonic() < self._known_until else 0.0
+        """Return for how long one more would wait, 0 where nobody has waited for long, or it is not known."""
+        now = time.monotonic()
+        if not self._waiting or now - self.since < _WAITED_SECONDS or now >= self._known_until:
+            return 0.0
+        return len(self._waiting) * self._pace
 
 
 class _Waiting(NamedTuple, Generic[Conn]):

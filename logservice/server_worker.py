@@ -166,8 +166,8 @@ class Worker(ThreadWorker):
         writes = headers.is_writing(seen)
         if self._may_refuse(writes=writes) and refusals.is_quick(seen, conn.sock):
             self._refused.add(conn)
-            done = self._refusing.submit(self._refuse, conn)
-            done.add_done_callback(lambda _: self.method_queue.defer(self.finish_request, conn, done))
+            done = self._refusing.submit(self._refuse, conn, time.monotonic())
+            done.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
         else:
             self._threads.add(conn, writes=writes)
 
@@ -175,13 +175,15 @@ class Worker(ThreadWorker):
         is_free = self.refuses and len(self._refused) < _MOST_REFUSED
         return is_free and self._threads.are_too_many(writes=writes)
 
-    def _refuse(self, conn: TConn) -> Any:
-        """Have the application refuse a request."""
-        token = is_refused.set(True)
+    def _refuse(self, conn: TConn, since: float) -> Any:
+        """Have the application refuse a request, which has waited for that."""
+        refused = is_refused.set(True)
+        waited = waited_to_begin.set(time.monotonic() - since)
         try:
             return self._answer(conn)
         finally:
-            is_refused.reset(token)
+            waited_to_begin.reset(waited)
+            is_refused.reset(refused)
 
     def _refuse_headers(self, conn: TConn) -> None:
         self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("they have no end"))

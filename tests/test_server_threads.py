@@ -151,6 +151,49 @@ def test_nobody_is_refused_for_what_gathers_while_nothing_goes_on(
     assert found[-1][2] < 0.1
 
 
+def test_nobody_is_refused_for_what_gathers_while_nothing_goes_on_twice(monotonic: SimpleNamespace) -> None:
+    found = offered(monotonic, 0.75, 15, stalls=lambda now: 3 < now <= 3.9 or 4.2 < now <= 5.3)
+    assert [now for now, is_refused, _ in found if is_refused] == []
+
+
+def test_what_was_refused_late_does_not_tell_how_fast_others_go_on(monotonic: SimpleNamespace) -> None:
+    """Posts wait for a commit of four seconds; after two seconds any thread refuses those behind."""
+    begun = Begun(4)
+    threads = begun.threads
+    begun.add("w0 w1 w2")
+    for number in range(3, 400):
+        monotonic.now += 1 / 64
+        is_done = monotonic.now >= 1004
+        assert not threads.are_too_many(writes=True)
+        threads.add(f"w{number}", writes=True)
+        # Whoever is refused leaves at once; once the commit is done three posts are, each 64th of a second.
+        for name in [name for name in begun if name in threads._begun]:
+            is_late = monotonic.now - threads.of(name).since > LONGEST_SECONDS
+            if is_done or (is_late and name not in ("w0", "w1", "w2")):
+                threads.end(name)
+    assert monotonic.now > 1006
+
+
+def test_a_burst_after_a_slow_time_is_not_too_much(monotonic: SimpleNamespace) -> None:
+    begun = Begun(1)
+    threads = begun.threads
+    begun.add(" ".join(f"r{number}" for number in range(40)))
+    for number in range(20):
+        monotonic.now += 0.25
+        threads.end(f"r{number}")
+    for number in range(20, 40):
+        threads.end(f"r{number}")
+    begun.add(" ".join(f"r{number}" for number in range(40, 80)))
+    monotonic.now += 0.25
+    assert not threads.are_too_many(writes=False)
+    # It goes on as before.
+    monotonic.now += 0.25
+    assert threads.are_too_many(writes=False)
+    # How it went on before is not known for ever.
+    monotonic.now += 10
+    assert not threads.are_too_many(writes=False)
+
+
 def test_each_kind_waits_for_itself(monotonic: SimpleNamespace) -> None:
     begun = Begun(4)
     begun.add(" ".join(f"w{number}" for number in range(40)))

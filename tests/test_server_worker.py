@@ -615,6 +615,12 @@ def refusing(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker
             worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks
         )
         yield worker
+        worker._refusing.shutdown()
+
+
+def until_refused(worker: Worker) -> None:
+    """Have a worker do what it does until all are refused that are to be."""
+    assert eventually(lambda: worker.wait_for_and_dispatch_events(timeout=0.05) or not worker._refused)
 
 
 def test_who_would_wait_too_long_is_refused_in_no_thread_of_others(
@@ -629,9 +635,8 @@ def test_who_would_wait_too_long_is_refused_in_no_thread_of_others(
     client = connect()
     # Two at once: the second is there when the first is done.
     client.say(2 * (POST_EVENT + b"Content-Length: 5\r\n\r\n[1,2]"))
-    for _ in range(2):
-        assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
-        refusing.wait_for_and_dispatch_events(timeout=5)
+    until_refused(refusing)
+    assert client.socket.recv(1000).count(b"HTTP/1.1 204 ") == 2
     assert noted == [("POST", True)] * 2
     assert begun == []
     # Its connection is kept, and who reads, or asks nothing of the log, has a thread.
@@ -647,7 +652,7 @@ def test_who_is_refused_in_the_middle_of_a_body_is_hung_up_on(
 ) -> None:
     client = connect()
     client.say(POST_EVENT + b"Content-Length: 9\r\n\r\n[1,")
-    refusing.wait_for_and_dispatch_events(timeout=5)
+    until_refused(refusing)
     assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
     assert client.socket.recv(1000) == b""
     assert begun == []
@@ -668,12 +673,53 @@ def test_no_more_are_refused_than_one_thread_can_do_soon(
         client.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
     assert begun == [third.conn]
     goes_on.set()
+    until_refused(refusing)
     for client in (first, second):
         assert client.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
-        refusing.wait_for_and_dispatch_events(timeout=5)
     fourth.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
     assert fourth.socket.recv(1000).startswith(b"HTTP/1.1 204 ")
     assert begun == [third.conn]
+
+
+def test_what_waits_for_being_refused_is_known_to_the_log_and_the_figures(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client], monotonic: SimpleNamespace
+) -> None:
+    def noting(environ: Any, start_response: Any) -> list[bytes]:
+        assert goes_on.wait(10)
+        noted.append(waited_to_begin.get())
+        return ignoring(environ, start_response)
+
+    noted: list[float] = []
+    goes_on = threading.Event()
+    refusing.wsgi = noting
+    for _ in range(2):
+        connect().say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
+    monotonic.now += 3
+    goes_on.set()
+    until_refused(refusing)
+    assert noted[1] == 3
+    assert waited_to_begin.get() == 0
+
+
+def test_a_worker_that_stops_refuses_who_waits_for_that(
+    refusing: Worker, begun: list[TConn], connect: Callable[[], Client]
+) -> None:
+    def stuck(environ: Any, start_response: Any) -> list[bytes]:
+        assert goes_on.wait(10)
+        return ignoring(environ, start_response)
+
+    goes_on = threading.Event()
+    refusing.wsgi = stuck
+    clients = [connect() for _ in range(3)]
+    for client in clients:
+        client.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
+    refusing.alive = False
+    goes_on.set()
+    until_refused(refusing)
+    for client in clients:
+        assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
+        client.socket.close()
+    assert eventually(lambda: refusing.wait_for_and_dispatch_events(timeout=0.05) or not refusing.nr_conns)
 
 
 def test_an_application_that_refuses_nothing_is_not_told_to(

@@ -36,14 +36,19 @@ def init_app(app: Flask) -> None:
 
 
 def _refuse_late(ready: float) -> None:
-    # What operators look at meanwhile is answered however late, and so are files.
-    if request.method == "OPTIONS" or not request.path.startswith(REFUSABLE):
-        return
+    if is_refused.get() or (_may_be_late() and _is_late(ready)):
+        raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
+
+
+def _may_be_late() -> bool:
+    """Whether a request asks something of the log: what else there is is answered however late."""
+    return request.method != "OPTIONS" and request.path.startswith(REFUSABLE)
+
+
+def _is_late(ready: float) -> bool:
     since_ready = time.monotonic() - ready
     since_last_byte = waited(request.environ.get("gunicorn.socket"))
-    is_late = min(max(since_last_byte, waited_to_begin.get()), since_ready) > LONGEST_SECONDS
-    if is_late or is_refused.get():
-        raise ApiError(503, _MESSAGE, headers={"Retry-After": "1"})
+    return min(max(since_last_byte, waited_to_begin.get()), since_ready) > LONGEST_SECONDS
 
 
 def waited(connection: Any) -> float:

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from benchmarks.mixture import mixture
 from benchmarks.offering import LOST, names_of
 from benchmarks.overload import first_success, overload
-from logservice.server_threads import LONGEST_SECONDS
 from logservice.store import tables
 from tests.reliability import slow_disk
 from tests.rows import NOW
@@ -37,8 +36,6 @@ def test_what_is_too_much_is_refused_and_what_is_accepted_done(tmp_path: Path, d
     assert set(storm.statuses()) == {200, 503}
     assert all(one.retry_after for one in storm.answers if one.status == 503)
     assert storm.statuses()[LOST] == 0
-    # Once it is seen that there is too much, some need not wait for being refused.
-    assert min(storm.milliseconds(503)) < 1000 * LONGEST_SECONDS
     with closing(open_store(db_url)) as store:
         with store.reading() as connection:
             stored = set(connection.scalars(select(tables.records.c.request_id)))

@@ -46,9 +46,9 @@ from .sqlite_ids import new_ids
 from .sqlite_readers import Readers
 from .sqlite_wal import WriteAheadLog
 
-# Connections that are kept for who reads next: requests that compute in turn need one or two. More are opened
-# when more read at once, and closed after it, for each has half a megabyte for itself.
-_KEPT, _MORE = 4, 36
+# Connections that are kept for who reads next, and how many more there may be: requests that compute in turn
+# need one or two. Others are closed after they were needed, for each has half a megabyte for itself.
+_OF_ALL, _OF_MUCH = (4, 36), (1, 24)
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
 # The driver has codes for errors since Python 3.11 only: https://www.sqlite.org/rescode.html
@@ -79,7 +79,7 @@ class SQLiteDialect(Dialect):
         self._is_to_be_short = False
         listen_to_reader(engine, self.path)
         # Opened when they are needed, and kept few: who reads much reads on for a while.
-        self._much = create_engine(reading_url(self.path), pool_size=1, **_pool(waiting_time))
+        self._much = create_engine(reading_url(self.path), **_pool(waiting_time, *_OF_MUCH))
         listen_to_reader(self._much, self.path, much=True)
         self._readers = Readers(engine, self._much)
 
@@ -88,8 +88,7 @@ class SQLiteDialect(Dialect):
         path = Path(folder, sqlite_file.chosen_file(url))
         return {
             "url": reading_url(path),
-            "pool_size": _KEPT,
-            **_pool(waiting_time),
+            **_pool(waiting_time, *_OF_ALL),
         }
 
     @classmethod
@@ -300,11 +299,12 @@ class SQLiteDialect(Dialect):
         connection.exec_driver_sql(_REMOVE_ALL_POSTINGS)
 
 
-def _pool(waiting_time: float) -> dict[str, Any]:
-    """Return what the engines that read have in common."""
+def _pool(waiting_time: float, kept: int, more: int) -> dict[str, Any]:
+    """Return what has an engine that reads keep so many connections, and open more while they are needed."""
     return {
         "poolclass": QueuePool,
-        "max_overflow": _MORE,
+        "pool_size": kept,
+        "max_overflow": more,
         "pool_timeout": waiting_time,
         "connect_args": {"timeout": waiting_time, "check_same_thread": False},
     }
