@@ -108,9 +108,9 @@ def test_few_connections_are_kept_once_many_have_read_at_once(store: LogStore) -
         for _ in range(many):
             connection = stack.enter_context(store.reading())
             assert connection.scalar(select(func.count()).select_from(records)) == 0
-    assert len(closed) == many - 4
+    assert len(closed) == many - 2
     with store.reading():
-        assert len(closed) == many - 4
+        assert len(closed) == many - 2
 
 
 def test_the_file_is_for_its_owner_only(path: Path) -> None:

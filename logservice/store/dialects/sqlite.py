@@ -48,7 +48,7 @@ from .sqlite_wal import WriteAheadLog
 
 # Connections that are kept for who reads next, and how many more there may be: requests that compute in turn
 # need one or two. Others are closed after they were needed, for each has half a megabyte for itself.
-_OF_ALL, _OF_MUCH = (4, 36), (1, 24)
+_OF_ALL, _OF_MUCH = (2, 38), (1, 24)
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
 # The driver has codes for errors since Python 3.11 only: https://www.sqlite.org/rescode.html
