@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -48,7 +48,8 @@ from .sqlite_wal import WriteAheadLog
 
 # Connections that are kept for who reads next, and how many more there may be: requests that compute in turn
 # need one or two. Others are closed after they were needed, for each has half a megabyte for itself.
-_OF_ALL, _OF_MUCH = (2, 38), (1, 24)
+_KEPT, _MORE = 4, 36
+_MUCH_KEPT, _MUCH_MORE = 1, 24
 # More trigrams than this do not narrow a search any further.
 _MOST_TRIGRAMS = 64
 # The driver has codes for errors since Python 3.11 only: https://www.sqlite.org/rescode.html
@@ -79,7 +80,7 @@ class SQLiteDialect(Dialect):
         self._is_to_be_short = False
         listen_to_reader(engine, self.path)
         # Opened when they are needed, and kept few: who reads much reads on for a while.
-        self._much = create_engine(reading_url(self.path), **_pool(waiting_time, *_OF_MUCH))
+        self._much = create_engine(reading_url(self.path), **_pool(waiting_time, _MUCH_KEPT, _MUCH_MORE))
         listen_to_reader(self._much, self.path, much=True)
         self._readers = Readers(engine, self._much)
 
@@ -88,7 +89,7 @@ class SQLiteDialect(Dialect):
         path = Path(folder, sqlite_file.chosen_file(url))
         return {
             "url": reading_url(path),
-            **_pool(waiting_time, *_OF_ALL),
+            **_pool(waiting_time, _KEPT, _MORE),
         }
 
     @classmethod
@@ -97,6 +98,12 @@ class SQLiteDialect(Dialect):
 
     def exists(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
+
+    def warm_up(self) -> None:
+        # All that are kept, or memory would grow when some read at once for the first time, after hours.
+        with self._readers.reading(), ExitStack() as stack:
+            for _ in range(_KEPT):
+                stack.enter_context(closing(self.engine.raw_connection()))
 
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         make_private(self.path.parent)
