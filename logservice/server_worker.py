@@ -7,9 +7,9 @@ grace period, in which no other master can start.
 
 All workers wait for connections on the same socket; here a new one goes to a worker that has few. It gets a
 thread once the headers of a request are there, and requests that write leave some threads to those that read.
-A request that would wait for too long is refused at once.
-Where it keeps to one processor, and the database computes in it too, they compute in turn.
-One that is over is closed once its client has closed it, without a wait that stops all others.
+One that would wait for too long is refused at once. Where a worker keeps to one processor, and the database
+computes in it too, its requests compute in turn.
+A connection that is over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
 And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
