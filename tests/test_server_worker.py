@@ -705,21 +705,25 @@ def test_a_worker_that_stops_refuses_who_waits_for_that(
     refusing: Worker, begun: list[TConn], connect: Callable[[], Client]
 ) -> None:
     def stuck(environ: Any, start_response: Any) -> list[bytes]:
+        is_begun.set()
         assert goes_on.wait(10)
         return ignoring(environ, start_response)
 
-    goes_on = threading.Event()
+    is_begun, goes_on = threading.Event(), threading.Event()
     refusing.wsgi = stuck
     clients = [connect() for _ in range(3)]
     for client in clients:
         client.say(POST_EVENT + b"Content-Length: 0\r\n\r\n")
+    assert is_begun.wait(10)
     refusing.alive = False
     goes_on.set()
     until_refused(refusing)
-    for client in clients:
-        assert b"\r\nConnection: close\r\n" in client.socket.recv(1000)
+    # Who was begun before it stopped was told otherwise.
+    ends = [b"\r\nConnection: close\r\n" in client.socket.recv(1000) for client in clients]
+    assert ends == [False, True, True]
+    for client in clients[1:]:
         client.socket.close()
-    assert eventually(lambda: refusing.wait_for_and_dispatch_events(timeout=0.05) or not refusing.nr_conns)
+    assert eventually(lambda: refusing.wait_for_and_dispatch_events(timeout=0.05) or refusing.nr_conns == 1)
 
 
 def test_an_application_that_refuses_nothing_is_not_told_to(
