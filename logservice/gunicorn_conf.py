@@ -46,6 +46,9 @@ limit_request_line = LONGEST_LINE
 _memory = "/dev/shm"  # nosec B108 # gunicorn makes its file there under a random name and unlinks it
 worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
 
+# By itself gunicorn takes from whoever connects over loopback, as proxies do, where the application lies.
+forwarder_headers = ""
+
 # Gunicorn would open a socket for remote control; nothing here uses it.
 control_socket_disable = True
 

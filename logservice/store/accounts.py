@@ -138,17 +138,21 @@ def _users_with_token() -> Executable:
 
 
 def token_ids_of_key(connection: Reader, key: str) -> tuple[int, ...]:
-    """Return the ids of the tokens an API key opens; none when it is unknown, or it or its user disabled."""
+    """Return the ids of the tokens an API key opens; none when it is unknown, or it or its user disabled.
+
+    It may be known as two, with its `sk-` and without: disabled as one of them it is disabled.
+    """
     hashes = key_hashes(key)
     form = OneOf.fitting(hashes)
-    return tuple(token_id for (token_id,) in _tokens_with_hash(connection, form.values("hash", hashes), form))
+    found = _tokens_with_hash(connection, form.values("hash", hashes), form)
+    return tuple(token_id for token_id, _ in found) if all(usable for _, usable in found) else ()
 
 
 @prepared
 def _tokens_with_hash(form: OneOf) -> Executable:
     owner = tokens.outerjoin(users, users.c.id == tokens.c.user_id)
-    usable = [tokens.c.disabled.is_(false()), func.coalesce(users.c.disabled, false()).is_(false())]
-    return select(tokens.c.id).select_from(owner).where(form(tokens.c.key_hash, "hash"), *usable)
+    usable = tokens.c.disabled.is_(false()) & func.coalesce(users.c.disabled, false()).is_(false())
+    return select(tokens.c.id, usable).select_from(owner).where(form(tokens.c.key_hash, "hash"))
 
 
 def list_users(connection: Connection) -> list[User]:

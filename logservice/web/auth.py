@@ -91,10 +91,10 @@ def requires_key(view: View) -> View:
         wait = limiter.hit(address) if limiter else 0
         if wait:
             raise ApiError(429, _TOO_MANY, headers={"Retry-After": str(wait)})
-        scope = _scope_of_key()
+        scope, is_guess = _scope_of_key()
+        if limiter and is_guess:
+            limiter.charge(address, _COST_OF_UNKNOWN - 1)
         if scope is None:
-            if limiter:
-                limiter.charge(address, _COST_OF_UNKNOWN - 1)
             # Existing pages show the message only when the status is 200.
             raise ApiError(200, UNKNOWN_KEY)
         setattr(g, _SCOPE, scope)
@@ -144,17 +144,20 @@ def key_scope() -> Scope:
     return scope
 
 
-def _scope_of_key() -> Scope | None:
-    """Look up the key of the query string, else the one of the Authorization header."""
+def _scope_of_key() -> tuple[Scope | None, bool]:
+    """Look up the key of the query string, else the one of the Authorization header.
+
+    Return with what it opens whether a key was tried in vain, or there was none: with a known one beside it
+    that is told as well, by whose rows are shown.
+    """
     state = current_state()
-    for key in (request.args.get("key", "").strip(), bearer(request)):
-        if not key:
-            continue
+    given = [key for key in (request.args.get("key", "").strip(), bearer(request)) if key]
+    for place, key in enumerate(given):
         resolve = state.resolve_key
         scope = state.store.scope_of_key(key) if resolve is None else _scope_by_host(resolve, key)
         if scope is not None:
-            return scope
-    return None
+            return scope, place > 0
+    return None, True
 
 
 def _scope_by_host(resolve: ResolveKey, key: str) -> Scope | None:

@@ -181,6 +181,18 @@ def test_a_key_that_is_disabled_or_whose_user_is_opens_nothing(store: LogStore) 
     assert store.scope_of_key("another key altogether") is None
 
 
+@pytest.mark.parametrize("disabled", [0, 1])
+def test_a_key_in_two_spellings_is_disabled_as_either(store: LogStore, disabled: int) -> None:
+    spellings = ("sk-0123456789abcdef", "0123456789abcdef")
+    record(store, *({"token_hash": sha256(key.encode()).hexdigest()} for key in spellings))
+    every = ask(store, accounts.list_tokens)
+    assert store.scope_of_key(spellings[0]) == Scope.tokens([token.id for token in every])
+
+    store.write(lambda connection: accounts.disable(connection, tokens, every[disabled].id))
+
+    assert [store.scope_of_key(key) for key in spellings] == [None, None]
+
+
 def test_a_key_is_registered_once(store: LogStore) -> None:
     add_token(store, token_id=7)
 

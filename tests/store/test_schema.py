@@ -88,6 +88,21 @@ def test_without_leave_to_create_nothing_is_created(open_bare: Any, engine: Engi
     assert inspect(engine).get_table_names() == []
 
 
+def test_versions_that_could_not_be_read_once_are_read_again(
+    open_bare: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For want of files a folder looks empty to alembic."""
+    store = open_bare()
+    store.create()
+    schema._known.cache_clear()
+    with monkeypatch.context() as meanwhile:
+        (tmp_path / "versions").mkdir()
+        meanwhile.setattr(schema, "_MIGRATIONS", tmp_path)
+        with pytest.raises(Unavailable, match="cannot be read"):
+            store.record([make_record()])
+    store.record([make_record()])
+
+
 # Vacuum, and partitions
 
 

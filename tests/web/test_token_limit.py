@@ -62,6 +62,7 @@ GUESSES = (
     ("HEAD", "/api/log/token?key=sk-unknown", {}),
     ("GET", "/api/log/token", bearer("sk-unknown")),
     ("GET", "/api/log/token?key=sk-unknown", bearer("sk-unknown-as-well")),
+    ("GET", "/api/log/token?key=sk-unknown", bearer(ALICE_KEY)),
     ("GET", "/api/log/token", {}),
     ("GET", "/api/log/token?key=sk-unknown&p=abc", {}),
 )

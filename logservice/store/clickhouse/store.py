@@ -157,9 +157,11 @@ class ClickHouseStore(RowReadings):
             try:
                 return super()._write(work, item, claims, is_long=is_long)
             except Unregistered as error:
-                register = partial(identities.resolve, dialect=self.dialect, records=error.records)
+                register = partial(
+                    identities.resolve, dialect=self.dialect, events=error.events, borne=self._recorder.borne
+                )
                 rows = super()._write(partial(alone, register), None, [accounts.CLAIM])
-                for record, row in zip(error.records, rows, strict=True):
+                for record, row in zip(error.events, rows, strict=True):
                     record.whose = row
             except BeingDeleted:
                 # A purge that was killed leaves rows hidden, and nobody may come to delete them.
@@ -266,8 +268,8 @@ class ClickHouseStore(RowReadings):
             return f"ALTER TABLE {stored} DROP PARTITION {month:%Y%m}"
         seconds = f"created_at BETWEEN {ids.second_of(span.low)} AND {ids.second_of(span.high - 1)}"
         of_type = "" if hidden.type is None else f" AND type = {hidden.type}"
-        # The numbers are ours.
-        return f"DELETE FROM {stored} WHERE {seconds} AND id >= {span.low} AND id < {span.high}{of_type}"  # nosec B608
+        where = f"{seconds} AND id >= {span.low} AND id < {span.high}{of_type}"
+        return f"DELETE FROM {stored} WHERE {where}"  # nosec B608 # names and numbers of ours
 
     def check(self, *, full: bool = False, seconds: float | None = None) -> RowsCheck:
         """Begin a check of the log; there are no sums that could differ from the rows."""
