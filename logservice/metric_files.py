@@ -7,6 +7,7 @@ before `on_starting`, and is not imported here.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from .setting_values import switch
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "logservice-metrics-"
+# What prometheus_client writes, and nothing else that somebody may keep there.
+_COUNTS = re.compile(r"(?:counter|gauge_[a-z]+|histogram|summary)_[0-9]+\.db")
 _MEMORY = "/dev/shm"  # nosec B108 # the folder gets a random name, and nobody else may enter it
 
 
@@ -31,8 +34,9 @@ def on_starting(server: Any) -> None:
     if given and not _is_ours(given):
         folder = Path(given)
         make_private(folder)
-        for file in folder.glob("*.db"):
-            file.unlink(missing_ok=True)
+        for file in folder.iterdir():
+            if _COUNTS.fullmatch(file.name):
+                file.unlink(missing_ok=True)
         return
     if not _is_counting():
         return

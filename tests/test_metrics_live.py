@@ -122,10 +122,12 @@ def test_a_folder_of_its_own_is_in_memory_and_goes_with_the_service(monkeypatch:
 def test_a_given_folder_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(metric_files.FOLDER, str(tmp_path))
     (tmp_path / "histogram_7.db").touch()
+    (tmp_path / "gauge_livesum_7.db").touch()
     (tmp_path / "somebody-s.txt").touch()
+    (tmp_path / "logservice.db").touch()
     metric_files.on_starting(None)
     metric_files.on_exit(None)
-    assert [path.name for path in tmp_path.iterdir()] == ["somebody-s.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"logservice.db", "somebody-s.txt"}
 
 
 def test_gunicorn_s_hooks_are_there_whichever_way_it_is_started() -> None:

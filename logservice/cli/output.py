@@ -30,7 +30,16 @@ SAMPLES = 3
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(_json(value, indent=2))
+
+
+def _json(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON that people can read, and that commands no terminal."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+        for character in text
+    )
 
 
 def echo_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -102,7 +111,7 @@ def moment(second: int) -> str:
 def echo_samples(samples: Sequence[dict[str, Any]]) -> None:
     """Print some rows as a line of JSON each."""
     for sample in samples:
-        click.echo(printable(json.dumps(sample, ensure_ascii=False)))
+        click.echo(_json(sample))
 
 
 class Refusals:

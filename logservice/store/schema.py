@@ -136,7 +136,11 @@ def _written() -> Executable:
 def _known() -> list[str]:
     """Return the versions this program knows, newest first."""
     scripts = ScriptDirectory.from_config(_config())
-    return [revision.revision for revision in scripts.walk_revisions()]
+    found = [revision.revision for revision in scripts.walk_revisions()]
+    if not found:
+        # Alembic takes a folder that cannot be opened, for want of files, for an empty one.
+        raise Unavailable("the versions of the schema cannot be read", retry_after=5)
+    return found
 
 
 def _config() -> Config:

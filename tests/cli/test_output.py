@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from logservice.cli import output
@@ -33,3 +35,12 @@ def test_a_table_without_rows_is_its_headings(capsys: pytest.CaptureFixture[str]
 def test_names_cannot_command_the_terminal(run: Run) -> None:
     run("import", "-", input=event(username="\x1b[31mred"))
     assert "\\x1b[31mred" in assert_done(run("user", "list"))
+
+
+def test_nor_can_names_in_json_which_is_as_it_was(run: Run) -> None:
+    name = "\x9b31mred\u202e 张三 \U000e0001"
+    run("import", "-", input=event(username=name))
+    printed = assert_done(run("user", "list", "--json"))
+    assert printed.replace("\n", "").isprintable()
+    assert "张三" in printed
+    assert [user["username"] for user in json.loads(printed)] == [name]

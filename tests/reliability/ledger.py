@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 
 class Stored(NamedTuple):
-    """An event as it is found in the database."""
+    """An event as it was sent, and as it is found in the database."""
 
     request_id: str
+    type: int
+    created_at: int
+    username: str
+    model_name: str
     quota: int
-    second: int
+    content: str
 
 
 @dataclass(eq=False, slots=True)
@@ -34,7 +38,7 @@ class Batch:
 
     def rows(self) -> list[Stored]:
         """Return the rows that the events make."""
-        return [Stored(event["request_id"], event["quota"], event["created_at"]) for event in self.body]
+        return [Stored(**event) for event in self.body]
 
 
 @dataclass(eq=False, slots=True)
