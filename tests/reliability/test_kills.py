@@ -1,6 +1,7 @@
 """Everything is killed under load, again and again: what was acknowledged is there and counts, once.
 
-In each way once; LOGSERVICE_TEST_KILL_ROUNDS=50 kills as often; LOGSERVICE_TEST_KILL_SEED=7 draws the same once more.
+In each way once; LOGSERVICE_TEST_KILL_ROUNDS=50 kills as often; LOGSERVICE_TEST_KILL_SEED=7 draws the same
+once more.
 """
 
 from __future__ import annotations
