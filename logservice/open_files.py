@@ -11,7 +11,7 @@ import resource
 from contextlib import suppress
 
 #: Connections that a worker keeps open at most, those that are idle between two requests among them. Offered
-#: more than can be done each request has one for two seconds, and those that find none wait unseen.
+#: more than can be done many requests have one for two seconds, and those that find none wait unseen.
 MOST_CONNECTIONS = 4000
 # What a worker has open besides: logs, figures, sockets, and the pool of its database.
 _OTHERS = 64

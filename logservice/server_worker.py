@@ -117,6 +117,9 @@ class Worker(ThreadWorker):
             self._let_others_fail()
             raise AppImportError(str(error)) from None
         self.refuses = refusals.are_known_to(self.wsgi)
+        if self.refuses:
+            # While too much is asked there may be no thread any more.
+            self._refusing.submit(bool)
         # With TLS a thread is there before anything is seen: it would wait for its client within its turn.
         if self.processor is not None and not self.cfg.is_ssl and _computes_here(self.wsgi):
             self.turns = Turns()
@@ -165,8 +168,8 @@ class Worker(ThreadWorker):
         conn.data_ready = True
         writes = headers.is_writing(seen)
         if self._may_refuse(writes=writes) and refusals.is_quick(seen, conn.sock):
-            self._refused.add(conn)
             done = self._refusing.submit(self._refuse, conn, time.monotonic())
+            self._refused.add(conn)
             done.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
         else:
             self._threads.add(conn, writes=writes)
@@ -207,9 +210,9 @@ class Worker(ThreadWorker):
     def _answer(self, conn: TConn) -> Any:
         # A client that takes none of its answer: sending fails then, and the thread is free.
         seconds = struct.pack("ll", self.client_timeout, 0)
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-        self._await(conn, min(HEADERS, self.client_timeout))
         try:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+            self._await(conn, min(HEADERS, self.client_timeout))
             return super().handle(conn)
         finally:
             self._awaited.pop(conn, None)

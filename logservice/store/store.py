@@ -307,8 +307,6 @@ class LogStore(Readings):
             self.create()
             if found is schema.State.EMPTY:
                 log.warning("there was no log, and a new one was begun in %s", self.dialect.place)
-        with self._failing_clearly():
-            self.dialect.warm_up()
         self._ready = True
 
     def _state(self) -> schema.State:

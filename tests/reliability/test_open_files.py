@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import resource
 import socket
@@ -16,14 +17,24 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import children
+from tests.commands import assert_done, invoke
 from tests.reliability.calls import assert_reading, assert_sound, post
-from tests.serving import Service, serving
+from tests.serving import TOKENS, Service, serving
 
 DIED = "Exception in worker process"
 ASK = """
 import resource
 from logservice.open_files import connections_for
 print(connections_for(8), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+#: A command that may open no more files than it has when it begins, and three.
+COMMAND = """
+import os, resource, sys
+import logservice.cli
+most = max(map(int, os.listdir("/proc/self/fd"))) + 3
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+logservice.cli.logservice(sys.argv[1:])
 """
 
 
@@ -71,6 +82,52 @@ def test_more_connections_than_files_end_no_worker(tmp_path: Path) -> None:
         assert_reading(service)
         assert children(service.process.pid) == workers
         assert DIED not in service.printed()
+
+
+def test_a_request_that_finds_no_file_any_more_is_refused_and_the_next_one_answered(tmp_path: Path) -> None:
+    """A client that is connected already; others are not let in meanwhile, as the next test has it."""
+    with serving(tmp_path, workers=1) as service, closing(service.open()) as connection:
+        export, headers = "/api/log/export?format=csv", {"Authorization": f"Bearer {TOKENS['root']}"}
+        assert asked(connection, "/api/log/stat", headers)[0] == 200
+        [worker] = children(service.process.pid)
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, before[1]))
+        # One that reads much opens the database for itself.
+        status, body = asked(connection, export, headers)
+        assert (status, json.loads(body)["success"]) == (503, False)
+        assert "unable to open database file" in service.printed()
+        assert asked(connection, "/api/log/stat", headers)[0] == 200
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+        assert asked(connection, export, headers)[0] == 200
+        assert children(service.process.pid) == [worker]
+
+
+def asked(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """Ask over a connection that stays open, and return status and body."""
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+@pytest.mark.parametrize("command", [["check"], ["user", "add", "bob"], ["export", "-o", "exported.csv"]])
+def test_a_command_that_finds_no_file_any_more_says_so_and_leaves_none(
+    tmp_path: Path, command: list[str]
+) -> None:
+    assert_done(invoke(tmp_path, "init-db"))
+    environ = {**os.environ, "LOGSERVICE_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *command],
+        env={**environ, "LOGSERVICE_INSTANCE_PATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "exported.csv").exists()
+    assert_done(invoke(tmp_path, "check"))
 
 
 def test_a_worker_that_finds_no_file_any_more_is_replaced_and_loses_nothing(tmp_path: Path) -> None:

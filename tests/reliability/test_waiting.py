@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -104,6 +107,27 @@ def test_a_database_that_another_program_locks_is_told_to_all_who_post_and_used_
         assert_reading(waiting.service)
     for answer in refused.values():
         assert_refused(answer, "locked")
+    assert_going_on(waiting)
+
+
+@pytest.mark.parametrize("command", ["import -", "purge --before 1d", "rebuild"])
+def test_a_command_that_another_program_keeps_out_says_so_and_does_nothing(
+    waiting: Waiting, command: str
+) -> None:
+    environ = {"LOGSERVICE_DATABASE_URL": waiting.url, "LOGSERVICE_WAITING_TIME": "1"}
+    with waiting.locked():
+        done = subprocess.run(
+            [sys.executable, "-m", "logservice", *command.split()],
+            env={**os.environ, **environ},
+            input='{"request_id": "kept out"}\n',
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert "locked" in done.stderr
+    assert done.stderr.count("\n") == 1
     assert_going_on(waiting)
 
 

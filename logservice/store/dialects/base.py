@@ -83,10 +83,6 @@ class Dialect(abc.ABC):
     def exists(self) -> bool:
         """Whether there is a database to look into."""
 
-    def warm_up(self) -> None:
-        """Take what a process has sooner or later, once there are tables."""
-        return
-
     @abc.abstractmethod
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         """Create the database if it is a file, have its tables brought up to date, and the search index.

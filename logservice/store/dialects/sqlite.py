@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -98,12 +98,6 @@ class SQLiteDialect(Dialect):
 
     def exists(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
-
-    def warm_up(self) -> None:
-        # All that are kept, or memory would grow when some read at once for the first time, after hours.
-        with self._readers.reading(), ExitStack() as stack:
-            for _ in range(_KEPT):
-                stack.enter_context(closing(self.engine.raw_connection()))
 
     def create(self, bring_up: Callable[[Connection], None]) -> None:
         make_private(self.path.parent)
