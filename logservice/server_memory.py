@@ -9,9 +9,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
-#: How many pools of memory there are for all threads; glibc would have up to eight for each processor:
-#: mallopt(3).
-_ARENAS, _M_ARENA_MAX = 4, -8
+#: There is one pool of memory for all threads; glibc would have up to eight for each processor: mallopt(3).
+_ARENAS, _M_ARENA_MAX = 1, -8
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
