@@ -6,6 +6,8 @@ before `on_starting`, and is not imported here.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -48,8 +50,10 @@ def on_starting(server: Any) -> None:
         )
         return
     # One of ours belongs to the gunicorn that started this one to take its place, and goes with it.
-    place = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
-    os.environ[FOLDER] = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
+    place = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else tempfile.gettempdir()
+    for folder in Path(place).glob(f"{_PREFIX}*"):
+        _remove_left(folder)
+    os.environ[FOLDER] = _made(place)
 
 
 def on_exit(_server: Any) -> None:
@@ -57,6 +61,29 @@ def on_exit(_server: Any) -> None:
     folder = os.environ.get(FOLDER, "")
     if _is_ours(folder):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(place: str) -> str:
+    """Make a folder that is locked for as long as this process and its workers are there, and return it."""
+    while True:
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Or somebody who starts at the same time took it for one that was left.
+        if os.path.isdir(folder):
+            return folder
+        os.close(lock)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the folder of a service that was killed: it would stay in memory for good."""
+    with contextlib.suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _is_counting() -> bool:

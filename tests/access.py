@@ -159,7 +159,7 @@ ROUTES = {
     ("POST", "/v1/traces"): writing(b"{}"),
 }
 #: Files of pages, open to all, which have no rows in them.
-FILES = {"/static/<version>/<path:name>", "/docs/static/<version>/<path:name>"}
+FILES = {("GET", "/static/<version>/<path:name>"), ("GET", "/docs/static/<version>/<path:name>")}
 OWN_ROUTES = [path for (_, path), door in ROUTES.items() if door.shows == "own rows"]
 #: Those that ask for a credential.
 CLOSED = [(method, path) for (method, path), door in ROUTES.items() if door is not OPEN]

@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -17,6 +18,14 @@ import pytest
 from logservice import metric_files
 from tests.serving import Service, send, serving
 
+#: A service that is killed as soon as it has a folder in the one that is given.
+KILLED = """
+import os, sys
+from logservice import metric_files
+metric_files._MEMORY = sys.argv[1]
+metric_files.on_starting(None)
+os.kill(os.getpid(), 9)
+"""
 TOKEN = {"Authorization": "Bearer the-token-of-prometheus"}
 
 
@@ -117,6 +126,24 @@ def test_a_folder_of_its_own_is_in_memory_and_goes_with_the_service(monkeypatch:
     assert first.exists()
     assert not second.exists()
     first.rmdir()
+
+
+def test_folders_of_services_that_were_killed_go_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(metric_files, "_MEMORY", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "prometheus_client", raising=False)
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False).returncode == -9
+    [left] = tmp_path.iterdir()
+    (left / "counter_7.db").touch()
+    (tmp_path / "somebody-s").mkdir()
+    found = []
+    for _ in range(2):
+        monkeypatch.setenv(metric_files.FOLDER, "")
+        metric_files.on_starting(None)
+        found.append(Path(os.environ[metric_files.FOLDER]).name)
+    # That of the first one, which is there still, stays.
+    assert {path.name for path in tmp_path.iterdir()} == {*found, "somebody-s"}
 
 
 def test_a_given_folder_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
