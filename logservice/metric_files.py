@@ -67,12 +67,12 @@ def _made(place: str) -> str:
     """Make a folder that is locked for as long as this process and its workers are there, and return it."""
     while True:
         folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Some file systems of others have no locks; and then nobody removes it either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
         # Or somebody who starts at the same time took it for one that was left.
         if os.path.isdir(folder):
             return folder
-        os.close(lock)
 
 
 def _remove_left(folder: Path) -> None:

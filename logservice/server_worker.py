@@ -12,7 +12,7 @@ computes in it too, its requests compute in turn.
 A connection that is over is closed once its client has closed it, without a wait that stops all others.
 
 What was loaded is not looked through for garbage again and again: that stops all threads for 50 ms each time.
-And memory that is free is given back, of which threads share a few pools: each would keep one of its own, as
+And memory that is free is given back, of which threads share one pool: each would keep one of its own, as
 large as its largest request, and in pieces.
 
 An application that cannot start says why in one line, where gunicorn prints a traceback for each worker.

@@ -133,7 +133,9 @@ def test_folders_of_services_that_were_killed_go_at_the_next_start(
 ) -> None:
     monkeypatch.setattr(metric_files, "_MEMORY", str(tmp_path))
     monkeypatch.delitem(sys.modules, "prometheus_client", raising=False)
-    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False).returncode == -9
+    environ = {**os.environ, metric_files.FOLDER: "", "LOGSERVICE_METRICS": "1"}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=environ, check=False)
+    assert killed.returncode == -9
     [left] = tmp_path.iterdir()
     (left / "counter_7.db").touch()
     (tmp_path / "somebody-s").mkdir()

@@ -8,11 +8,10 @@ they resolve alike whether they come together or one by one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Executable, Table, bindparam, select
+from sqlalchemy import Connection, Executable, Table, select
 
 from . import accounts
 from .accounts import GONE
@@ -20,11 +19,9 @@ from .dialects import Dialect
 from .filters import OneOf, chunks
 from .prepared import prepared
 from .records import Record
-from .tables import records, tokens, users
+from .tables import tokens, users
 
 Row = dict[str, Any]
-#: Finds those of some token ids that rows bear.
-Borne = Callable[[Collection[int]], set[int]]
 
 
 class _Token(NamedTuple):
@@ -34,37 +31,30 @@ class _Token(NamedTuple):
 
 
 class Unregistered(Exception):
-    """Somebody in the `events` is not registered yet."""
+    """Somebody in the `records` is not registered yet."""
 
-    def __init__(self, events: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record]) -> None:
         super().__init__("somebody is not registered yet")
-        self.events = events
+        self.records = records
 
 
 def resolve(
-    connection: Connection,
-    dialect: Dialect,
-    events: Sequence[Record],
-    *,
-    borne: Borne | None = None,
-    may_register: bool = True,
+    connection: Connection, dialect: Dialect, records: Sequence[Record], *, may_register: bool = True
 ) -> list[Row]:
-    """Return a row for each event with user_id, username, token_id and token_name filled in.
+    """Return a row for each record with user_id, username, token_id and token_name filled in.
 
     Who is new gets registered, or where that may not be, Unregistered is raised. Where other writers may
-    register somebody at the same time, that waits for them and looks again first. `borne` looks at the rows
-    where they are not in this database.
+    register somebody at the same time, that waits for them and looks again first.
     """
-    borne = borne or partial(_borne, connection)
-    known = _Known(connection, events, borne)
-    rows = known.resolved(events)
+    known = _Known(connection, records)
+    rows = known.resolved(records)
     if known.has_new:
         if not may_register:
-            raise Unregistered(events)
+            raise Unregistered(records)
         if not dialect.one_writer:
             dialect.claim(connection, [accounts.CLAIM])
-            known = _Known(connection, events, borne)
-            rows = known.resolved(events)
+            known = _Known(connection, records)
+            rows = known.resolved(records)
         known.register(connection)
     return rows
 
@@ -72,10 +62,10 @@ def resolve(
 class _Known:
     """The users and tokens that a batch speaks of: those of the database, and those met on the way."""
 
-    def __init__(self, connection: Connection, events: Sequence[Record], borne: Borne) -> None:
+    def __init__(self, connection: Connection, records: Sequence[Record]) -> None:
         self._connection = connection
-        rows = [event.row for event in events]
-        self._keys = _keys(connection, {event.key_hash for event in events if event.key_hash})
+        rows = [record.row for record in records]
+        self._keys = _keys(connection, {record.key_hash for record in records if record.key_hash})
         self._names, self._bearers = _users(
             connection,
             {row["user_id"] for row in rows} | {token.user_id for token in self._keys.values()},
@@ -83,12 +73,10 @@ class _Known:
         )
         self._given_users = {row["user_id"] for row in rows}
         # Tokens outlive their users, so those of users who are unknown count as well.
-        bearers = self._given_users | self._names.keys() if any(map(_is_named_only, events)) else ()
+        bearers = self._given_users | self._names.keys() if any(map(_is_named_only, records)) else ()
         self._tokens = _tokens_of_users(connection, bearers)
         self._reserved = {row["token_id"] for row in rows if row["token_id"]}
-        self._token_ids = _registered(connection, _doubtful(events))
-        #: Ids that rows bear, as far as it matters: a new key would open those rows.
-        self._borne = borne(self._wanted_for_keys(events))
+        self._token_ids = _registered(connection, _doubtful(records))
         self._next_user = self._next_token = 0
         self._new_users: dict[int, str] = {}
         self._renamed: dict[int, str] = {}
@@ -99,19 +87,12 @@ class _Known:
         """Whether anybody was met who is not in the database yet."""
         return bool(self._new_users or self._renamed or self._new_tokens)
 
-    def _wanted_for_keys(self, events: Sequence[Record]) -> set[int]:
-        """Return the ids that gateways give keys which are new here."""
-        known = self._keys.keys() | {None}
-        given = {event.row["token_id"] for event in events if event.key_hash not in known}
-        return set(filter(self._is_free, given))
-
-    def resolved(self, events: Sequence[Record]) -> list[Row]:
-        """Return a filled in row for each event, in order."""
-        rows = [event.row.copy() for event in events]
-        for row, event in zip(rows, events, strict=True):
-            if event.key_hash or not self._is_complete(row):
-                self._resolve(row, event.key_hash)
-            self._borne.add(row["token_id"])
+    def resolved(self, records: Sequence[Record]) -> list[Row]:
+        """Return a filled in row for each record, in order."""
+        rows = [record.row.copy() for record in records]
+        for row, record in zip(rows, records, strict=True):
+            if record.key_hash or not self._is_complete(row):
+                self._resolve(row, record.key_hash)
         return rows
 
     def _is_complete(self, row: Row) -> bool:
@@ -182,17 +163,13 @@ class _Known:
         row["token_name"] = row["token_name"] or token.name
 
     def _id_for_key(self, given: int) -> int:
-        """Return the id a gateway gave, or one of ours, that no row bears yet: the key opens its rows."""
-        if self._is_free(given) and given not in self._borne:
+        """Return the id a gateway gave, or one of ours that no row bears yet: the key opens its rows."""
+        if 0 < given < accounts.FIRST_ASSIGNED_ID and given not in self._token_ids:
             return given
         self._next_token = self._next_token or accounts.next_id(self._connection, tokens)
         while self._next_token in self._reserved or self._next_token in self._token_ids:
             self._next_token += 1
         return self._next_token
-
-    def _is_free(self, given: int) -> bool:
-        """Whether an id is a gateway's, and no token's so far."""
-        return 0 < given < accounts.FIRST_ASSIGNED_ID and given not in self._token_ids
 
     def _keep_free(self, row: Row) -> None:
         """Note an id of our own range that was not given here, so that no new key ever gets it."""
@@ -210,24 +187,13 @@ def _is_named_only(record: Record) -> bool:
     return bool(record.row["token_name"]) and not record.row["token_id"] and not record.key_hash
 
 
-def _doubtful(events: Sequence[Record]) -> set[int]:
+def _doubtful(records: Sequence[Record]) -> set[int]:
     """Return the token ids of which it matters whether they are registered: by a key, or in our own range."""
     return {
-        event.row["token_id"]
-        for event in events
-        if event.row["token_id"] and (event.key_hash or accounts.is_assigned(event.row["token_id"]))
+        record.row["token_id"]
+        for record in records
+        if record.row["token_id"] and (record.key_hash or accounts.is_assigned(record.row["token_id"]))
     }
-
-
-def _borne(connection: Connection, token_ids: Collection[int]) -> set[int]:
-    return {token_id for token_id in token_ids if _one_of_token(connection, {"token_id": token_id})}
-
-
-@prepared
-def _one_of_token() -> Executable:
-    # The index knows no rows without a token.
-    is_its = (records.c.token_id == bindparam("token_id")) & (records.c.token_id != 0)
-    return select(records.c.token_id).where(is_its).limit(1)
 
 
 def _keys(connection: Connection, hashes: Iterable[str]) -> dict[str, _Token]:

@@ -75,7 +75,9 @@ def test_what_was_acknowledged_outlives_every_kill(victim: Victim) -> None:
     figures = ledger.figures()
     print(f"{time.monotonic() - began:.0f} s: {dict(deaths)}, {figures}")
     # Or nothing would have been shown.
-    assert all(figures[name] for name in ("events_acknowledged", "batches_sent_again", "purges")), figures
+    assert figures["events_acknowledged"] > 0
+    if sum(deaths.values()) >= len(ways):
+        assert figures["batches_sent_again"] > 0 < figures["purges"], figures
 
 
 def _drawn(ways: list[str], draw: random.Random) -> Iterator[str]:

@@ -211,30 +211,6 @@ def test_a_new_key_never_opens_rows_of_its_own_batch_that_came_with_an_id_of_our
     assert rows_of_key(store, KEY) == ["mine"]
 
 
-def test_a_new_key_never_opens_rows_that_were_there_before_it(store: LogStore) -> None:
-    send(store, {"token_id": 7, "content": "somebody's"}, {"token_id": 8, "content": "somebody's as well"})
-    send(store, *({"token_key": f"sk-mine-{number}", "token_id": number} for number in (7, 8, 9)))
-
-    assert rows_of_key(store, "sk-mine-7") == rows_of_key(store, "sk-mine-8") == [""]
-    assert store.scope_of_key("sk-mine-9") == Scope.tokens([9])
-
-
-def test_a_new_key_never_opens_rows_before_it_in_its_batch(store: LogStore) -> None:
-    send(
-        store, {"token_id": 7, "content": "somebody's"}, {"token_key": KEY, "token_id": 7, "content": "mine"}
-    )
-
-    assert rows_of_key(store, KEY) == ["mine"]
-
-
-def test_many_new_keys_come_with_the_ids_that_a_gateway_gave_them(store: LogStore) -> None:
-    send(store, {"token_id": 700, "content": "somebody's"})
-    send(store, *({"token_key": f"sk-{number}", "token_id": number} for number in range(1, 1500)))
-
-    assert store.scope_of_key("sk-1499") == Scope.tokens([1499])
-    assert rows_of_key(store, "sk-700") == [""]
-
-
 def test_a_token_name_resolves_when_exactly_one_token_of_that_user_bears_it(store: LogStore) -> None:
     send(
         store,

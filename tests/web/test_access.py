@@ -39,6 +39,7 @@ from tests.rows import (
     ALICE_TOKEN,
     BOB,
     BOB_ID,
+    BOB_TOKEN_ID,
     GATEWAY,
     bearer,
     make_event,
@@ -116,10 +117,8 @@ def test_a_writer_learns_nothing_of_the_log_from_what_it_writes(client: FlaskCli
     assert "bob" not in str(refused)
 
 
-def test_a_writer_sees_no_rows_by_a_key_that_it_made_up(client: FlaskClient) -> None:
-    """Whose rows a key opens a producer says, but of no rows that were there before."""
-    post(client, make_event(token_id=77, token_name="phone", content="somebody's"))
-    mine = {"token_id": 77, "token_key": "sk-made-up-by-a-writer", "content": "mine"}
+def test_a_key_that_a_writer_made_up_opens_no_rows_of_a_token_that_has_one(client: FlaskClient) -> None:
+    mine = {"token_id": BOB_TOKEN_ID, "token_key": "sk-made-up-by-a-writer", "content": "mine"}
     assert_ok(client.post("/api/log/", json=[mine], headers=GATEWAY))
     rows = assert_ok(client.get(KEY_ROUTE, headers=bearer("sk-made-up-by-a-writer")))
     assert [row["content"] for row in rows] == ["mine"]

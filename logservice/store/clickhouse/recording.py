@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -116,7 +116,7 @@ class Recorder:
         rows = [record.whose.copy() for record in new if record.whose is not None]
         if len(rows) < len(new):
             # Ids given to people here would be given again if this transaction were lost, and the block not.
-            rows = identities.resolve(connection, self._metadata, new, borne=self.borne, may_register=False)
+            rows = identities.resolve(connection, self._metadata, new, may_register=False)
         found = kept_ids.sorted_out(self._stored(connection, now), new, rows, there_too=True)
         kept_usage.take_back(connection, self._metadata, found.back, displaced=found.displaced)
         kept = [row["id"] for row in found.kept]
@@ -129,15 +129,6 @@ class Recorder:
             folded = row["content"].casefold()
             row["folded"] = "" if folded == row["content"] else folded
         return Block(every, token)
-
-    def borne(self, token_ids: Collection[int]) -> set[int]:
-        """Return those of some token ids that rows bear."""
-        found: set[int] = set()
-        for some in chunks(token_ids):
-            form = OneOf.fitting(some)
-            read = partial(_tokens_of, values=form.values("token_id", some), form=form)
-            found.update(token_id for (token_id,) in self._sessions.read(read))
-        return found
 
     def _stored(self, connection: Connection, now: int) -> Stored:
         return Stored(self._sessions, now - KNOWN_SECONDS, leased(connection, now))
@@ -207,11 +198,6 @@ def _by_ids(form: OneOf) -> Executable:
 @prepared
 def _of_second() -> Executable:
     return select(*_facts()).where(*_INSIDE)
-
-
-@prepared
-def _tokens_of(form: OneOf) -> Executable:
-    return select(records.c.token_id).where(form(records.c.token_id, "token_id")).distinct()
 
 
 def _facts() -> list[Any]:

@@ -157,11 +157,9 @@ class ClickHouseStore(RowReadings):
             try:
                 return super()._write(work, item, claims, is_long=is_long)
             except Unregistered as error:
-                register = partial(
-                    identities.resolve, dialect=self.dialect, events=error.events, borne=self._recorder.borne
-                )
+                register = partial(identities.resolve, dialect=self.dialect, records=error.records)
                 rows = super()._write(partial(alone, register), None, [accounts.CLAIM])
-                for record, row in zip(error.events, rows, strict=True):
+                for record, row in zip(error.records, rows, strict=True):
                     record.whose = row
             except BeingDeleted:
                 # A purge that was killed leaves rows hidden, and nobody may come to delete them.
