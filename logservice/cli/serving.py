@@ -88,10 +88,14 @@ def run_gunicorn(
     threads: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> NoReturn:
-    """Become gunicorn, serving the standalone application from this one's instance folder."""
-    folder = {"LOGSERVICE_INSTANCE_PATH": current_app.instance_path}
+    """Become gunicorn, serving the standalone application from this one's instance folder.
+
+    The log is there by now. A worker that finds none, because its place has gone meanwhile, begins no other,
+    in which nobody would be known.
+    """
+    settled = {"LOGSERVICE_INSTANCE_PATH": current_app.instance_path, "LOGSERVICE_AUTO_CREATE": "0"}
     command = gunicorn_command(bind, workers=workers, threads=threads)
-    os.execve(sys.executable, command, {**os.environ, **folder, **(environment or {})})  # nosec B606 # no shell wanted
+    os.execve(sys.executable, command, {**os.environ, **settled, **(environment or {})})  # nosec B606 # no shell wanted
 
 
 def gunicorn_command(bind: str, *, workers: int | None, threads: int | None) -> list[str]:

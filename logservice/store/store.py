@@ -303,11 +303,14 @@ class LogStore(Readings):
             found = self._state()
         if found is not schema.State.CURRENT:
             if not self._auto_create:
-                raise Unavailable(schema.wrong(found))
+                raise Unavailable(schema.wrong(found) if self.dialect.exists() else self._missing())
             self.create()
             if found is schema.State.EMPTY:
                 log.warning("there was no log, and a new one was begun in %s", self.dialect.place)
         self._ready = True
+
+    def _missing(self) -> str:
+        return f"there is no log in {self.dialect.place}: put it back; `logservice init-db` begins a new one"
 
     def _state(self) -> schema.State:
         if not self.dialect.exists():

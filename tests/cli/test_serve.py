@@ -44,6 +44,12 @@ def test_serve_makes_an_admin_where_users_are_known_from_events_only(run: Run, e
     assert 'called "admin"' in assert_done(run("serve"))
 
 
+def test_workers_of_serve_begin_no_log(run: Run, execution: list[Any]) -> None:
+    """There is one by then; and one that has gone is to come back."""
+    run("serve")
+    assert execution[-1][2]["LOGSERVICE_AUTO_CREATE"] == "0"
+
+
 def test_serve_hands_its_options_to_gunicorn(run: Run, tmp_path: Path, execution: list[Any]) -> None:
     run("serve", "--bind", "127.0.0.1:9000", "--workers", "3", "--threads", "5")
     [(program, command, environment)] = execution

@@ -62,5 +62,6 @@ def test_what_a_newer_program_has_brought_up_is_not_read_or_written_any_more(
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True, scope="session")
 def test_tables_that_may_not_be_created_are_missed(make_app: Any, tmp_path: Path) -> None:
     client = make_app(AUTO_CREATE="0", DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}").test_client()
-    assert_error(client.get("/readyz"), 503, "no tables yet; `logservice init-db`")
+    assert_error(client.get("/readyz"), 503, f"there is no log in {tmp_path / 'new.db'}: put it back")
+    assert not (tmp_path / "new.db").exists()
     assert assert_ok(client.get("/healthz")) == "ok"

@@ -127,7 +127,8 @@ class SQLiteDialect(Dialect):
             return f"the database cannot be used: {name}: {error.strerror or type(error).__name__}"
         message = str(getattr(error, "orig", None) or error)
         if not self.path.exists():
-            return f"the database file {self.path.name} does not exist; `logservice init-db` creates it"
+            name = self.path.name
+            return f"the database file {name} is gone: put it back; `logservice init-db` begins a new log"
         if "no such table" in message:
             return "the database has no tables yet; `logservice init-db` creates them"
         return f"the database file {self.path.name} failed: {message}"
