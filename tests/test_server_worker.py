@@ -859,11 +859,11 @@ libc.fclose(ctypes.c_void_p(out))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
-@pytest.mark.parametrize(("process", "most"), [("worker", 4), ("any", 16)])
-def test_threads_share_a_few_pools_of_memory(process: str, most: int) -> None:
+@pytest.mark.parametrize(("process", "pools"), [("worker", {1}), ("any", {*range(2, 17)})])
+def test_threads_share_one_pool_of_memory(process: str, pools: set[int]) -> None:
     told = subprocess.check_output([sys.executable, "-c", POOLS, process], text=True, timeout=60)
-    # Without a limit there are more than four.
-    assert most // 4 < told.count("<heap nr=") <= most
+    # Without a limit there are more.
+    assert told.count("<heap nr=") in pools
 
 
 def own_megabytes() -> float:
