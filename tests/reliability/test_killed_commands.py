@@ -190,7 +190,7 @@ def post(log: Log, ended: threading.Event, number: int) -> None:
 
 
 def killed(log: Log, work: Work, draw: random.Random, *, within: float) -> bool:
-    """Kill a command, and all it started, so many seconds after it began at most; tell whether it was alive."""
+    """Kill a command and all it started, so many seconds after it began at most; tell whether it lived."""
     terminal, its_end = os.openpty()
     with open(terminal, "rb", buffering=0) as shown:
         process = log.start(work, stdout=subprocess.DEVNULL, stderr=its_end)
