@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from logservice.store.dialects.postgresql_sessions import IDLE_SECONDS
 from tests.postgresql_programs import NoPostgreSQL
 from tests.postgresql_server import Server
@@ -143,6 +145,9 @@ def _session(victim: Victim, draw: random.Random) -> None:
         others = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
         found = connection.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}").fetchall()
         _kill(*draw.choice(found))
+        # Until it has noticed that, it answers as if nothing had happened.
+        with suppress(psycopg.OperationalError):
+            connection.execute("SELECT pg_sleep(5)")
 
 
 def _all(victim: Victim, draw: random.Random) -> None:
