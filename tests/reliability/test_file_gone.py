@@ -13,7 +13,7 @@ from tests.serving import Service, serving
 
 
 def test_a_worker_that_comes_while_the_log_is_away_begins_no_other(tmp_path: Path) -> None:
-    """Another worker would let in nobody, for nobody is known in a new log; `logservice serve` has it so."""
+    """In a new log nobody is known, so that all would be refused; `logservice serve` has its workers so."""
     folder, away = tmp_path / "folder", tmp_path / "away"
     url = f"sqlite:///{folder / 'logservice.db'}"
     with serving(tmp_path, workers=1, url=url, environ={"LOGSERVICE_AUTO_CREATE": "0"}) as service:
